@@ -1,0 +1,64 @@
+"""Many tasks, all or none: a manifest that lists them is the instant, the files follow from it.
+
+``meta/batch-<slot>-<epoch>-<id of its first task>.json`` holds the tasks until each has its own file on the disk. A
+manifest whose writer died is delivered by whoever sweeps next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskspool.engine import files
+from taskspool.engine.documents import encode, parse, task_document, task_of
+from taskspool.engine.place import Place
+from taskspool.engine.presence import Presence
+from taskspool.engine.reading import Reading
+from taskspool.engine.task import State, Task
+
+
+class Batches:
+    def __init__(self, place: Place, reading: Reading) -> None:
+        self._place = place
+        self._reading = reading
+
+    def put(self, tasks: Sequence[Task]) -> None:
+        """All of ``tasks`` exist when this returns, and will exist once its manifest has its name."""
+        place = self._place
+        documents = {task.id: parse(task_document(task, place.max_bytes)) for task in tasks}
+        limit = place.max_file_bytes * len(tasks)
+        name = f"batch-{place.slot}-{place.epoch}-{tasks[0].id}.json"
+        temporary = place.write_temporary(encode({"tasks": documents}, limit, "tasks"))
+        files.move(temporary, place.path("meta", name))  # the instant: the batch is accepted
+        place.sync("meta")
+        self._deliver(tasks)
+        files.discard(place.path("meta", name))
+
+    def _deliver(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            state = State.READY if task.not_before is None else State.SCHEDULED
+            temporary = self._place.write_temporary(task_document(task, self._place.max_file_bytes))
+            files.move(temporary, self._place.task_path(state, task.id))
+        for folder in {"tasks" if task.not_before is None else "scheduled" for task in tasks}:
+            self._place.sync(folder)
+
+    def finish_left(self, presence: Presence) -> int:
+        """Deliver what writers that died had accepted but not delivered. How many tasks."""
+        delivered = 0
+        for name in files.names(self._place.path("meta")):
+            parts = name.split("-", 3)
+            if len(parts) == 4 and parts[0] == "batch" and not presence.is_alive(int(parts[1]), int(parts[2])):
+                with self._place.keys.of(name):
+                    delivered += self._finish(self._place.path("meta", name))
+        return delivered
+
+    def _finish(self, path: str) -> int:
+        try:
+            documents = parse(files.read(path, 1 << 34)[0])["tasks"]
+        except FileNotFoundError:
+            return 0
+        now = self._place.clock.now()
+        tasks = [task_of(document, task_id, now) for task_id, document in documents.items()]
+        missing = [task for task in tasks if self._reading.find(task.id) is None]
+        self._deliver(missing)
+        files.discard(path)
+        return len(missing)

@@ -1,0 +1,195 @@
+"""Task and Result as the JSON texts of the folder, and back.
+
+The keys of the public contract (seed 002) always stand first and mean what they meant there. What is ours alone sits
+in one object ``taskspool``, which is left out while it would say nothing: an ordinary waiting task has exactly the
+eight keys old programs know.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from taskspool.clock import from_text, to_text
+from taskspool.engine.task import MAX_TYPE_CHARS, JsonValue, Priority, Result, Task, check_name
+from taskspool.errors import InvalidRequest, PayloadTooLarge
+
+OWN_KEY = "taskspool"
+MAX_FOREIGN_DEPTH = 200
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
+
+
+class Unreadable(Exception):
+    """The content is not a task, or not a result; the text says which rule it breaks."""
+
+
+class Incomplete(Unreadable):
+    """Not whole JSON: perhaps somebody is still writing it."""
+
+
+def task_document(task: Task, max_bytes: int) -> bytes:
+    """Raises InvalidRequest when ``data`` cannot be JSON, PayloadTooLarge beyond ``max_bytes``."""
+    document: dict[str, JsonValue] = {
+        "id": task.id, "type": task.type, "requester": task.requester, "data": task.data, "status": "pending",
+        "created_at": to_text(task.created_at), "assigned_to": None, "updated_at": None,
+    }
+    own: dict[str, JsonValue] = {}
+    if task.priority is not Priority.NORMAL:
+        own["priority"] = task.priority.word
+    for name in ("max_retries", "attempts", "crashes", "last_error"):
+        if value := getattr(task, name):
+            own[name] = value
+    if task.not_before is not None:
+        own["not_before"] = to_text(task.not_before)
+    if own:
+        document[OWN_KEY] = own
+    return encode(document, max_bytes, "data")
+
+
+def result_document(result: Result, max_bytes: int) -> bytes:
+    """Raises InvalidRequest, PayloadTooLarge as ``task_document`` does."""
+    document: dict[str, JsonValue] = {
+        "task_id": result.task_id, "worker": result.worker, "status": result.status, "data": result.data,
+        "completed_at": to_text(result.completed_at), "error_message": result.error_message,
+    }
+    if result.token is not None:
+        document[OWN_KEY] = {
+            "attempt": result.attempt, "token": result.token,
+            "claimed_at": None if result.claimed_at is None else to_text(result.claimed_at),
+        }
+    return encode(document, max_bytes, "data")
+
+
+def encode(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> bytes:
+    """One line of JSON, UTF-8, non-ASCII as it is, with an end of line."""
+    try:
+        content = (_encode(document) + "\n").encode("utf-8")
+    except (ValueError, TypeError, RecursionError) as error:
+        rule = "JSON: no NaN or Infinity, no half characters, only text keys, not nested without end"
+        raise InvalidRequest(f"{field} is not {rule} ({error})", field=field, rule=rule) from error
+    if len(content) > max_bytes:
+        raise PayloadTooLarge(f"{field} makes a file of {len(content)} bytes, {max_bytes} are allowed", field=field,
+                              rule=f"at most {max_bytes} bytes", bytes=len(content))
+    return content
+
+
+def parse(content: bytes) -> dict[str, JsonValue]:
+    """The JSON object in a file. UTF-8 with or without a mark, or UTF-16 with one (PowerShell's Out-File).
+
+    Raises Incomplete when the JSON is not whole, Unreadable when it is whole but no object.
+    """
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        document = _decode(content.decode(encoding))
+    except (ValueError, RecursionError) as error:
+        raise Incomplete(f"it is not whole JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Unreadable("it is JSON, but not an object")
+    if b"\\u" in content or content.count(b"[") + content.count(b"{") > MAX_FOREIGN_DEPTH:
+        _refuse_unwritable(document)
+    return document
+
+
+def _refuse_unwritable(document: JsonValue) -> None:
+    """What Python reads but must not be handed on: half characters, endless nesting."""
+    try:
+        _encode(document).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"it cannot be written as JSON again: {error}") from error
+    level, depth = [document], 0
+    while level:
+        depth += 1
+        if depth > MAX_FOREIGN_DEPTH:
+            raise Unreadable(f"it is nested deeper than {MAX_FOREIGN_DEPTH}")
+        level = [inner for outer in level if isinstance(outer, dict | list)
+                 for inner in (outer.values() if isinstance(outer, dict) else outer)]
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
+
+
+def task_of(document: Mapping[str, JsonValue], task_id: str, seen_at: datetime) -> Task:
+    """The task in a file named after ``task_id``. Lenient where foreign writers are: only ``type`` must be there.
+
+    ``seen_at`` stands in for a time the file does not tell. Raises Unreadable naming the field and the rule.
+    """
+    if document.get("id", task_id) != task_id:
+        raise Unreadable(f"its id {document['id']!r} is not the one in its name")
+    data = document.get("data")
+    if data is not None and not isinstance(data, dict):
+        raise Unreadable("data must be a JSON object")
+    own = document.get(OWN_KEY)
+    try:
+        return Task(
+            task_id, check_name("type", document.get("type", document.get("task_type")), MAX_TYPE_CHARS), data or {},
+            str(document.get("requester") or "unknown")[:128], _instant(document.get("created_at"), seen_at),
+            **(_own_fields(own) if isinstance(own, dict) else {}),
+        )
+    except InvalidRequest as error:
+        raise Unreadable(error.message) from error
+
+
+def _own_fields(own: Mapping[str, JsonValue]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    word = own.get("priority")
+    if isinstance(word, str) and word.upper() in Priority.__members__:
+        fields["priority"] = Priority[word.upper()]
+    for name in ("max_retries", "attempts", "crashes"):
+        number = own.get(name)
+        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 1_000_000:
+            fields[name] = number
+    if isinstance(own.get("last_error"), str):
+        fields["last_error"] = own["last_error"]
+    if isinstance(own.get("not_before"), str):
+        try:
+            fields["not_before"] = from_text(own["not_before"])
+        except ValueError as error:
+            raise Unreadable(f"not_before is not an ISO 8601 time: {error}") from error
+    return fields
+
+
+def result_of(document: Mapping[str, JsonValue], task_id: str, seen_at: datetime) -> Result:
+    """The result in a file named after ``task_id``; any status but error, failed and failure is a success."""
+    status = str(document.get("status", "success"))
+    message = document.get("error_message", document.get("error"))
+    own = document.get(OWN_KEY)
+    own = own if isinstance(own, dict) else {}
+    claimed_at = own.get("claimed_at")
+    return Result(
+        task_id, str(document.get("worker") or "unknown"),
+        "error" if status.lower() in ("error", "failed", "failure") else "success", document.get("data"),
+        _instant(document.get("completed_at"), seen_at), None if message is None else str(message),
+        own.get("attempt") if isinstance(own.get("attempt"), int) else None,
+        own.get("token") if isinstance(own.get("token"), str) else None,
+        None if claimed_at is None else _instant(claimed_at, seen_at),
+    )
+
+
+def foreign_holder(document: Mapping[str, JsonValue]) -> str | None:
+    """Who has popped this task in place, the way of the old library; None when nobody has."""
+    if document.get("status") in (None, "pending", "queued"):
+        return None
+    return str(document.get("assigned_to") or "unknown")
+
+
+def _instant(value: JsonValue, otherwise: datetime) -> datetime:
+    if not isinstance(value, str):
+        return otherwise
+    try:
+        return from_text(value)
+    except ValueError:
+        return otherwise

@@ -1,0 +1,312 @@
+"""The store of one folder: a directory per state, a rename per move.
+
+Each method names the instant at which it becomes true. Before that line nothing has happened; after it only tidying
+is left, which ``settle`` finishes if this process dies first. The order of the steps is docs/protocol.md, section
+"The folder, step by step".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from taskspool.clock import Clock, to_text
+from taskspool.engine import files
+from taskspool.engine.batches import Batches
+from taskspool.engine.bell import Bell
+from taskspool.engine.claims import Claims
+from taskspool.engine.documents import (
+    Incomplete, Unreadable, encode, foreign_holder, parse, result_document, task_document, task_of,
+)
+from taskspool.engine.intake import Intake
+from taskspool.engine.layout import new_token
+from taskspool.engine.place import Place
+from taskspool.engine.presence import Presence
+from taskspool.engine.reading import Reading
+from taskspool.engine.ready import Entry, entry_of
+from taskspool.engine.store import Expired, IdempotencyKey
+from taskspool.engine.task import (
+    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task,
+)
+from taskspool.errors import IdempotencyConflict, LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
+from taskspool.settings import Settings
+
+
+class FileStore:
+    """Implements ``store.Store`` on the folder of ``settings``."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.bell = Bell()
+        self._clock = clock
+        self._place = Place(settings, clock)
+        self._presence = Presence(self._place)
+        self._claims = Claims(self._place, self._presence)
+        self._reading = Reading(self._place, self._claims)
+        self._intake = Intake(self._place, self._claims, self._reading, self.bell)
+        self._batches = Batches(self._place, self._reading)
+        self._line = self._intake.line
+
+    # -- taking part ---------------------------------------------------------------------------------------------
+
+    def open(self) -> SweepReport:
+        self._presence.take()
+        return self.settle(self._clock.now())
+
+    def close(self) -> None:
+        self._presence.leave()
+
+    # -- nowhere -> ready ----------------------------------------------------------------------------------------
+
+    def put(self, tasks: Sequence[Task], key: IdempotencyKey | None) -> tuple[list[str], bool]:
+        if key is None:
+            if len(tasks) == 1:
+                self._put_one(tasks[0], task_document(tasks[0], self._place.max_bytes))
+            else:
+                self._put_all(tasks)
+            return [task.id for task in tasks], True
+        name = f"{hashlib.sha256(key.key.encode()).hexdigest()}.json"
+        with self._place.keys.of(name):
+            return self._put_keyed(tasks, key, name)
+
+    def _put_one(self, task: Task, document: bytes) -> None:
+        temporary = self._place.write_temporary(document)
+        state = State.READY if task.not_before is None else State.SCHEDULED
+        files.move(temporary, self._place.task_path(state, task.id))  # the instant: the task exists
+        self._place.sync("tasks" if state is State.READY else "scheduled")
+        self._intake.arrived(task)
+
+    def _put_all(self, tasks: Sequence[Task]) -> None:
+        """The instant is the manifest's rename: from then on all of them come, whoever has to finish it."""
+        self._batches.put(tasks)
+        for task in tasks:
+            self._intake.arrived(task)
+
+    def _put_keyed(self, tasks: Sequence[Task], key: IdempotencyKey, name: str) -> tuple[list[str], bool]:
+        """Holding the key's lock. The key is on the disk before the task is visible: a crash between the two leaves
+        a key without task, and whoever comes with the same key puts the task under the id the key names."""
+        ids = self._known_ids(key, name)
+        if ids is None:
+            for task in tasks:
+                task_document(task, self._place.max_bytes)  # what cannot be written must not use up its key
+            record = {"task_ids": [task.id for task in tasks], "fingerprint": key.fingerprint,
+                      "created_at": to_text(self._clock.now())}
+            temporary = self._place.write_temporary(encode(record, self._place.max_file_bytes, "Idempotency-Key"))
+            files.move(temporary, self._place.path("keys", name))  # the instant: the key stands for these ids
+            self._place.sync("keys")
+        else:
+            tasks = [replace(task, id=task_id) for task, task_id in zip(tasks, ids, strict=True)]
+            tasks = [task for task in tasks if self._reading.find(task.id) is None]
+            if not tasks:
+                return ids, False
+        new_ids, _ = self.put(tasks, None)
+        return ids or new_ids, True
+
+    def _known_ids(self, key: IdempotencyKey, name: str) -> list[str] | None:
+        try:
+            record = parse(files.read(self._place.path("keys", name), self._place.max_file_bytes)[0])
+        except (FileNotFoundError, Unreadable):
+            return None
+        if record["fingerprint"] != key.fingerprint:
+            raise IdempotencyConflict("this Idempotency-Key was used before with another body", field="Idempotency-Key",
+                                      rule="one key, one body", task_id=record["task_ids"][0])
+        return list(record["task_ids"])
+
+    # -- ready -> claimed ----------------------------------------------------------------------------------------
+
+    def take(self, worker: str, types: Collection[str] | None, limit: int, lease_seconds: int) -> list[Claim]:
+        claims: list[Claim] = []
+        while len(claims) < limit:
+            entry = self._line.pop(types)
+            if entry is None:
+                break
+            try:
+                claim = self._claim(entry, worker, lease_seconds)
+            except StoreUnavailable:
+                self._line.add(entry)
+                if claims:
+                    break
+                raise
+            if claim is not None:
+                claims.append(claim)
+        return claims
+
+    def take_one(self, task_id: str, worker: str, lease_seconds: int) -> Claim:
+        snapshot = self._reading.find(task_id)
+        if snapshot is None:
+            raise TaskNotFound(f"no task has the id {task_id}", task_id=task_id)
+        entry = entry_of(snapshot.task)
+        claim = None
+        if snapshot.state is State.READY:
+            self._line.discard(task_id)
+            claim = self._claim(entry, worker, lease_seconds)
+        if claim is None:
+            raise TaskNotClaimable(f"task {task_id} is not waiting: it is {snapshot.state.value}", task_id=task_id,
+                                   state=snapshot.state.value)
+        return claim
+
+    def _claim(self, entry: Entry, worker: str, lease_seconds: int) -> Claim | None:
+        """The claim, or None when the task is not to be had (any more): then it is out of the line, or will be."""
+        path = self._place.task_path(State.READY, entry.task_id)
+        found = self._intake.read_ready(entry.task_id)
+        if found is None:
+            return None
+        task, number = found
+        now = self._clock.now()
+        token = new_token(self._place.epoch, self._place.slot, lease_seconds, now)
+        lease = Lease(task.id, worker, task.next_attempt, token.text, lease_seconds, token.claimed_at)
+        target = self._place.lease_path(lease)
+        if not self._rename_claim(path, target):
+            return None
+        self._claims.add(lease)
+        if files.file_number(target) != number:  # written anew between the look and the rename: look again
+            reread = self._reread(target, task.id)
+            if reread is None:
+                self._claims.remove(lease)
+                files.move(target, path)
+                return None
+            task = reread
+        return Claim(task, lease)
+
+    def _rename_claim(self, path: str, target: str) -> bool:
+        """False when somebody was faster."""
+        try:
+            files.move(path, target)  # the instant: the task is this worker's
+        except FileNotFoundError:
+            if not files.exists(path):
+                return False
+            files.make_folder(target.rpartition("/")[0])
+            try:
+                files.move(path, target)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def _reread(self, path: str, task_id: str) -> Task | None:
+        """The task as it is now; None when it is not claimable as it stands."""
+        try:
+            document = parse(files.read(path, self._place.max_file_bytes)[0])
+            return None if foreign_holder(document) else task_of(document, task_id, self._clock.now())
+        except (Incomplete, Unreadable, files.NotRegular):
+            return None
+
+    # -- claimed -> claimed --------------------------------------------------------------------------------------
+
+    def extend(self, lease: Lease) -> None:
+        try:
+            files.touch(self._place.lease_path(lease))  # the instant: observers see a new sign of life
+        except FileNotFoundError:
+            raise _lost(lease) from None
+
+    # -- claimed -> done, dead -----------------------------------------------------------------------------------
+
+    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> None:
+        content = None if task is None else self._place.write_temporary(task_document(task, self._place.max_file_bytes))
+        reply = self._place.write_temporary(result_document(result, self._place.max_bytes))
+        path = self._place.lease_path(lease)
+        try:
+            with self._place.moves.of(lease.task_id):
+                self._check_held(path, lease, expired)
+                if content is not None:
+                    files.move(content, path)
+                files.publish(reply, self._place.result_path(lease.task_id))  # the instant: the task is finished
+        except (FileExistsError, LeaseLost, StoreUnavailable) as error:
+            for temporary in filter(None, (content, reply)):
+                files.discard(temporary)
+            raise (_lost(lease) if isinstance(error, FileExistsError) else error) from None
+        self._place.sync("results")
+        self._intake.finished(result)
+        self._claims.remove(lease)
+        self._intake.move_finished(path, result)
+
+    def _check_held(self, path: str, lease: Lease, expired: Expired | None) -> None:
+        """Holding the task's lock: the claim's file is there, and its holder gave no sign since it was judged dead."""
+        try:
+            number = files.file_number(path)
+        except FileNotFoundError:
+            raise _lost(lease) from None
+        if expired is not None and number[1] != expired.seen:
+            raise _lost(lease)
+
+    # -- claimed -> ready, scheduled -----------------------------------------------------------------------------
+
+    def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
+        state = State.READY if task is None or task.not_before is None else State.SCHEDULED
+        content = None if task is None else self._place.write_temporary(task_document(task, self._place.max_file_bytes))
+        path, target = self._place.lease_path(lease), self._place.task_path(state, lease.task_id)
+        try:
+            with self._place.moves.of(lease.task_id):
+                self._check_held(path, lease, expired)
+                if files.exists(self._place.result_path(lease.task_id)):
+                    raise _lost(lease)
+                if content is not None:
+                    files.move(content, path)
+                files.move(path, target)  # the instant: nobody holds it any more
+        except (FileNotFoundError, LeaseLost):
+            if content is not None:
+                files.discard(content)
+            raise _lost(lease) from None
+        self._claims.remove(lease)
+        self._place.sync("tasks" if state is State.READY else "scheduled")
+        self._intake.came_back(lease.task_id, state)
+
+    # -- what happens without a caller ---------------------------------------------------------------------------
+
+    def expired(self) -> list[Expired]:
+        overdue: list[Expired] = []
+        for watched in self._claims.overdue(self._claims.look()):
+            task = self._reading.task_at(self._place.lease_path(watched.lease), watched.lease.task_id)
+            if task is not None:
+                overdue.append(Expired(Claim(task, watched.lease), watched.sign[1]))
+        return overdue + self._intake.overdue_foreign()
+
+    def settle(self, now: datetime) -> SweepReport:
+        finished = self._batches.finish_left(self._presence)
+        removed = self._intake.remove_temporary(self._presence)
+        report = self._intake.settle(now)
+        return replace(report, removed_temporary=removed, adopted=report.adopted + finished)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def lease_of(self, task_id: str) -> Lease | None:
+        return self._claims.of(task_id) or self._intake.foreign_lease(task_id)
+
+    def find(self, task_id: str) -> Snapshot | None:
+        return self._reading.find(task_id)
+
+    def result(self, task_id: str) -> Result | None:
+        return self._reading.result(task_id)
+
+    def listing(self, state: State, types: Collection[str] | None, limit: int) -> list[Snapshot]:
+        if state is State.READY:
+            found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit))
+            return [snapshot for snapshot in found if snapshot is not None and snapshot.state is State.READY]
+        return self._reading.listing(state, types, limit)
+
+    def leases(self) -> list[tuple[Snapshot, Lease]]:
+        return self._reading.leases()
+
+    def latest_results(self, limit: int) -> list[Result]:
+        self._intake.look_at_results()
+        results = (self._reading.result(task_id) for task_id in self._reading.ledger.newest(limit))
+        return [result for result in results if result is not None]
+
+    def counts(self) -> Counts:
+        self._intake.look_at_tasks(self._clock.now())
+        self._intake.look_at_results()
+        return self._reading.counts(self._line)
+
+    def position(self, task_id: str) -> int | None:
+        return self._line.position(task_id)
+
+    def prune(self, before: datetime) -> int:
+        return self._reading.prune(before)
+
+    def problems(self) -> Iterable[str]:
+        return self._reading.problems()
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"task {lease.task_id} is not held by this lease any more", task_id=lease.task_id,
+                     worker=lease.worker)

@@ -1,0 +1,60 @@
+"""What is known of the results, in memory: counts, mean duration, the newest. Filled from the files, never the truth.
+
+Results are written once and do not change, so each is read once: by whom wrote it, or when its name is first seen.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+
+from taskspool.engine.task import Result
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._completed_at: dict[str, float] = {}
+        self._failures: set[str] = set()
+        self._durations = 0
+        self._seconds = 0.0
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._completed_at
+
+    def __len__(self) -> int:
+        return len(self._completed_at)
+
+    def add(self, result: Result) -> None:
+        with self._lock:
+            if result.task_id in self._completed_at:
+                return
+            self._completed_at[result.task_id] = result.completed_at.timestamp()
+            if not result.is_success:
+                self._failures.add(result.task_id)
+            if result.duration_seconds is not None:
+                self._durations += 1
+                self._seconds += result.duration_seconds
+
+    def ids(self) -> set[str]:
+        with self._lock:
+            return set(self._completed_at)
+
+    def forget(self, task_id: str) -> None:
+        """Its file is gone. The mean keeps what it told."""
+        with self._lock:
+            self._completed_at.pop(task_id, None)
+            self._failures.discard(task_id)
+
+    def newest(self, limit: int) -> list[str]:
+        with self._lock:
+            items = list(self._completed_at.items())
+        return [task_id for task_id, _ in heapq.nlargest(limit, items, key=lambda item: (item[1], item[0]))]
+
+    @property
+    def failures(self) -> int:
+        return len(self._failures)
+
+    @property
+    def mean_seconds(self) -> float | None:
+        return self._seconds / self._durations if self._durations else None

@@ -1,0 +1,92 @@
+"""The queue's folder as one object: paths, temporary names, locks, and what "durable" means here."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+from taskspool.clock import Clock
+from taskspool.engine import files
+from taskspool.engine.layout import FOLDER_OF, FOLDERS, claim_name
+from taskspool.engine.task import Lease, State
+from taskspool.settings import Settings
+
+SYNCED_FOLDERS = ("tasks", "scheduled", "results", "keys", "meta", "done", "dead", "quarantine")
+
+
+class Place:
+    """Everything the parts of the file store share. ``slot`` and ``epoch`` are set when the presence is taken."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.folder = str(settings.folder.absolute())
+        self.clock = clock
+        self.settings = settings
+        self.is_durable = settings.durability == "strict"
+        self.max_bytes = settings.max_task_bytes
+        self.max_file_bytes = settings.max_task_bytes + 65_536
+        self.slot = 0
+        self.epoch = 0
+        self.moves = files.ShardLocks(self.path("locks", "move"))
+        self.keys = files.ShardLocks(self.path("locks", "key"))
+        self._numbers = itertools.count(1)
+        self._syncs = {name: files.DirectorySync(self.path(name)) for name in SYNCED_FOLDERS}
+        self._prefix = {name: f"{self.folder}/{name}/" for name in FOLDERS}
+
+    def path(self, folder: str, name: str = "") -> str:
+        return f"{self.folder}/{folder}/{name}" if name else f"{self.folder}/{folder}"
+
+    def task_path(self, state: State, task_id: str) -> str:
+        return f"{self._prefix[FOLDER_OF[state]]}{task_id}.json"
+
+    def result_path(self, task_id: str) -> str:
+        return f"{self._prefix['results']}{task_id}.json"
+
+    def lease_path(self, lease: Lease) -> str:
+        """The file whose existence is the lease. Without a token: a task popped in place by an old program."""
+        if not lease.token:
+            return self.task_path(State.READY, lease.task_id)
+        return self._prefix["claimed"] + claim_name(lease)
+
+    def write_temporary(self, content: bytes) -> str:
+        """A whole file in ``tmp/``, on the disk when the store is durable; its path."""
+        path = f"{self._prefix['tmp']}{self.slot}-{self.epoch}-{next(self._numbers)}.json"
+        files.write_new(path, content, sync=self.is_durable)
+        return path
+
+    def sync(self, folder: str) -> None:
+        """The names in ``folder`` are on the disk when this returns, if the store is durable."""
+        if self.is_durable:
+            self._syncs[folder].wait()
+
+
+class Due:
+    """Says when the next look at a folder is worth its price: never more than about a twentieth of the time.
+
+    A folder whose modification time has not moved need not be read again, unless it moved so recently that a name
+    could have come in the same tick of the file system's clock.
+    """
+
+    SETTLED_NS = 200_000_000
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._changed_at = -1
+        self._not_before = 0.0
+
+    def is_due(self) -> bool:
+        """Whether a name may have come or gone since the last look, and a look is affordable."""
+        return self._clock.monotonic() >= self._not_before and files.changed_at(self._path) != self._changed_at
+
+    def look(self) -> list[str]:
+        """The names now."""
+        with self._lock:
+            began = self._clock.monotonic()
+            changed_at = files.changed_at(self._path)
+            names = files.names(self._path)
+            is_settled = self._clock.now().timestamp() * 1e9 - changed_at > self.SETTLED_NS
+            self._changed_at = changed_at if is_settled else -1
+            took = self._clock.monotonic() - began
+            self._not_before = began + took * 20 if took > 0.01 else 0.0
+            return names

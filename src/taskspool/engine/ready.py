@@ -1,0 +1,127 @@
+"""The line of waiting tasks, in memory: a suggestion of what to claim next, never the truth.
+
+The rename decides. An entry that is gone costs one failed file call; a file that is not in the line yet is found by
+the next look at the folder. Thrown away, it is filled again from the files.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from taskspool.engine.task import Priority, Task
+
+
+class Entry(NamedTuple):
+    """Compares in the order of claiming: high priority first, then first come, first served."""
+
+    rank: int
+    arrived: float
+    task_id: str
+    type: str
+
+
+def entry_of(task: Task) -> Entry:
+    return Entry(-int(task.priority), task.created_at.timestamp(), task.id, task.type)
+
+
+class ReadyLine:
+    """Entries by id, and two heaps over them: one for all types, one per type. Gone entries are dropped lazily."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._all: list[Entry] = []
+        self._by_type: dict[str, list[Entry]] = {}
+        self._last: dict[int, float] = {}
+        self._sizes = dict.fromkeys((-int(level) for level in Priority), 0)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._entries
+
+    def add(self, entry: Entry) -> bool:
+        """False when it is in the line already, in the same place."""
+        with self._lock:
+            known = self._entries.get(entry.task_id)
+            if known == entry:
+                return False
+            if known is not None:
+                self._sizes[known.rank] -= 1
+            self._entries[entry.task_id] = entry
+            self._sizes[entry.rank] += 1
+            heapq.heappush(self._all, entry)
+            heapq.heappush(self._by_type.setdefault(entry.type, []), entry)
+            self._last[entry.rank] = max(self._last.get(entry.rank, 0.0), entry.arrived)
+            return True
+
+    def discard(self, task_id: str) -> bool:
+        with self._lock:
+            return self._drop(task_id) is not None
+
+    def pop(self, types: Collection[str] | None) -> Entry | None:
+        """Take the next entry of ``types`` (None: any) out of the line."""
+        with self._lock:
+            entry = self._first(types)
+            if entry is not None:
+                self._drop(entry.task_id)
+            return entry
+
+    def head(self, types: Collection[str] | None) -> Entry | None:
+        """The next entry of ``types``, left in the line."""
+        with self._lock:
+            return self._first(types)
+
+    def _first(self, types: Collection[str] | None) -> Entry | None:
+        if types is None:
+            return self._head(self._all)
+        heads = (self._head(self._by_type.get(kind)) for kind in types)
+        return min((head for head in heads if head is not None), default=None)
+
+    def ids(self) -> set[str]:
+        with self._lock:
+            return set(self._entries)
+
+    def first(self, types: Collection[str] | None, limit: int) -> list[Entry]:
+        """The next ``limit`` entries in the order of claiming, left in the line."""
+        with self._lock:
+            entries: Iterable[Entry] = list(self._entries.values())
+        if types is not None:
+            entries = (entry for entry in entries if entry.type in types)
+        return heapq.nsmallest(limit, entries)
+
+    def sizes(self) -> dict[Priority, int]:
+        with self._lock:
+            return {level: self._sizes[-int(level)] for level in Priority}
+
+    def position(self, task_id: str) -> int | None:
+        """Place in line, 1 = next; None when it is not in the line. Fast for the one that came last."""
+        with self._lock:
+            entry = self._entries.get(task_id)
+            if entry is None:
+                return None
+            before = sum(size for rank, size in self._sizes.items() if rank < entry.rank)
+            if entry.arrived >= self._last[entry.rank]:
+                return before + self._sizes[entry.rank]
+            return 1 + sum(other < entry for other in self._entries.values())
+
+    def _drop(self, task_id: str) -> Entry | None:
+        entry = self._entries.pop(task_id, None)
+        if entry is not None:
+            self._sizes[entry.rank] -= 1
+        if not self._entries:
+            self._all.clear()
+            self._by_type.clear()
+        return entry
+
+    def _head(self, heap: list[Entry] | None) -> Entry | None:
+        """The first entry of ``heap`` that is still in the line."""
+        while heap:
+            if self._entries.get(heap[0].task_id) is heap[0]:
+                return heap[0]
+            heapq.heappop(heap)
+        return None

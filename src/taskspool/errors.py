@@ -1,0 +1,117 @@
+"""The error tree: every failure a caller can meet, with the code and the HTTP status it travels under.
+
+    TaskspoolError
+    ├── InvalidRequest        400  what was asked breaks a rule; ``details`` names the field and the rule
+    │   └── PayloadTooLarge   413
+    ├── NotFound              404
+    │   ├── TaskNotFound      404  no task has this id
+    │   ├── TaskNotClaimable  404  the task exists, but is not waiting
+    │   └── ResultPending     404  the task is not finished yet
+    ├── Conflict              409
+    │   └── LeaseLost         409  somebody else holds, or has finished, this task
+    ├── IdempotencyConflict   422  the key was used before with another body
+    ├── StoreUnavailable      503  the disk refused; nothing was acknowledged
+    │   └── StoreFull         507  no room left
+    ├── ServerUnreachable     503  (client) no answer from the bridge
+    └── RefusedToStart        500  (start) a clear reason why this process does not begin its work
+
+``code`` is stable and for programs, ``message`` is for people, ``hint`` says what a person can do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class TaskspoolError(Exception):
+    """Root of all errors raised on purpose. ``str(error)`` is the message."""
+
+    code: ClassVar[str] = "TASKSPOOL_ERROR"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details: Mapping[str, Any] = details
+
+
+class InvalidRequest(TaskspoolError):
+    """What was asked breaks a rule. ``details`` carries ``field`` and ``rule``."""
+
+    code = "INVALID_REQUEST"
+    status = 400
+
+
+class PayloadTooLarge(InvalidRequest):
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+class NotFound(TaskspoolError):
+    code = "NOT_FOUND"
+    status = 404
+
+
+class TaskNotFound(NotFound):
+    code = "TASK_NOT_FOUND"
+
+
+class TaskNotClaimable(NotFound):
+    """404 and not 409, because the clients of seed 002 expect a 404 here."""
+
+    code = "TASK_NOT_CLAIMABLE"
+
+
+class ResultPending(NotFound):
+    """404, because the clients of seed 002 poll until it is no longer 404."""
+
+    code = "RESULT_PENDING"
+
+
+class Conflict(TaskspoolError):
+    code = "CONFLICT"
+    status = 409
+
+
+class LeaseLost(Conflict):
+    """The token is not, or no longer, the one that holds the task. The worker must stop working on it."""
+
+    code = "LEASE_LOST"
+
+
+class IdempotencyConflict(TaskspoolError):
+    code = "IDEMPOTENCY_CONFLICT"
+    status = 422
+
+
+class StoreUnavailable(TaskspoolError):
+    """The store could not do it. Nothing was acknowledged; the same call may be repeated."""
+
+    code = "STORE_UNAVAILABLE"
+    status = 503
+
+
+class StoreFull(StoreUnavailable):
+    code = "STORE_FULL"
+    status = 507
+
+
+class ServerUnreachable(TaskspoolError):
+    code = "SERVER_UNREACHABLE"
+    status = 503
+
+
+class RefusedToStart(TaskspoolError):
+    code = "REFUSED_TO_START"
+
+
+BY_CODE: Mapping[str, type[TaskspoolError]] = {
+    error.code: error
+    for error in (
+        InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, TaskNotClaimable, ResultPending, Conflict,
+        LeaseLost, IdempotencyConflict, StoreUnavailable, StoreFull,
+    )
+}
+"""Code on the wire -> class, for the client: it raises what the engine raised."""

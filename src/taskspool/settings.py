@@ -1,0 +1,98 @@
+"""One frozen Settings, read once from the environment and overridden by the command line.
+
+Every setting has one name in three spellings: field ``lease_seconds``, variable ``TASKSPOOL_LEASE_SECONDS``, and,
+where a command takes it, option ``--lease-seconds``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from taskspool.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    root: Path = Path("outputs")
+    """Folder that holds the queues."""
+    queue: str = "task_queue"
+    """Name of the queue: a folder below ``root``."""
+    durability: Literal["strict", "fast"] = "strict"
+    """``strict``: nothing is acknowledged before it is on the disk. ``fast``: no fsync; a power cut may lose the
+    last seconds, a killed process loses nothing."""
+    lease_seconds: int = 60
+    """How long a remote worker may be silent before its task is given to another (1..86400)."""
+    max_crashes: int = 3
+    """A task that took this many workers down with it is buried as poison."""
+    max_task_bytes: int = 1_048_576
+    """Largest task or result accepted, as JSON text."""
+    max_depth: int = 64
+    """Deepest nesting of arrays and objects accepted in JSON."""
+    host: str = "127.0.0.1"
+    port: int = 8091
+    allowed_hosts: tuple[str, ...] = ()
+    """Names beside localhost that may stand in the Host header."""
+    cors_origins: tuple[str, ...] = ()
+    """Exact origins of pages and extensions that may call the bridge, e.g. ``chrome-extension://<id>``."""
+    log_format: Literal["text", "json"] = "text"
+    allow_network_filesystem: bool = False
+    """Queues on NFS, SMB and the like are refused unless this is set."""
+
+    @property
+    def folder(self) -> Path:
+        """The queue's own folder."""
+        return self.root / self.queue
+
+
+def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from ``TASKSPOOL_*`` variables; ``overrides`` that are not None win.
+
+    Raises InvalidRequest naming the variable and the rule it breaks.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        name = f"TASKSPOOL_{field.name.upper()}"
+        if environ.get(name, "") != "":
+            values[field.name] = _parse(name, field.default, environ[name])
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    return check(replace(Settings(), **values))
+
+
+def _parse(name: str, default: Any, text: str) -> Any:
+    """``text`` read as the type of ``default``."""
+    if isinstance(default, bool):
+        if text.lower() not in {"0", "1", "false", "true", "no", "yes"}:
+            raise InvalidRequest(f"{name} must be true or false, not {text!r}", field=name, rule="true|false")
+        return text.lower() in {"1", "true", "yes"}
+    if isinstance(default, int):
+        try:
+            return int(text)
+        except ValueError:
+            raise InvalidRequest(f"{name} must be a whole number, not {text!r}", field=name, rule="integer") from None
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return Path(text) if isinstance(default, Path) else text
+
+
+def check(settings: Settings) -> Settings:
+    """``settings`` unchanged, or InvalidRequest naming the first field out of its range."""
+    ranges = {
+        "lease_seconds": (1, 86_400), "max_crashes": (1, 1_000), "max_task_bytes": (1_024, 1 << 30),
+        "max_depth": (2, 400), "port": (0, 65_535),
+    }
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(settings, name) <= high:
+            raise InvalidRequest(f"{name} must lie in {low}..{high}", field=name, rule=f"{low}..{high}")
+    choices = {"durability": ("strict", "fast"), "log_format": ("text", "json")}
+    for name, allowed in choices.items():
+        if getattr(settings, name) not in allowed:
+            rule = "|".join(allowed)
+            raise InvalidRequest(f"{name} must be one of {rule}", field=name, rule=rule)
+    if not settings.queue or not all(c.isalnum() or c in "-_" for c in settings.queue) or len(settings.queue) > 64:
+        raise InvalidRequest("queue must be 1..64 letters, digits, - or _", field="queue", rule="[A-Za-z0-9_-]{1,64}")
+    return settings
