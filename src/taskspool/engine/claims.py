@@ -83,6 +83,11 @@ class Claims:
                     self._leases[task_id] = lease
         return list(found.values())
 
+    def remove_empty(self) -> None:
+        """Unlink the folders of workers that hold nothing; a claim makes its folder anew."""
+        for folder in files.names(self._place.path("claimed")):
+            files.remove_folder(self._place.path("claimed", folder))
+
     def overdue(self, leases: list[Lease]) -> list[Watched]:
         """Those of ``leases`` whose holder is dead, or has been silent for its whole lease."""
         now = self._place.clock.monotonic()

@@ -52,7 +52,10 @@ class FileStore:
 
     def open(self) -> SweepReport:
         self._presence.take()
-        return self.settle(self._clock.now())
+        self._claims.remove_empty()
+        removed = self._intake.remove_temporary(self._presence)
+        adopted = self._batches.finish_left(self._presence)
+        return SweepReport(adopted=adopted, finished=self._intake.finish_claimed(), removed_temporary=removed)
 
     def close(self) -> None:
         self._presence.leave()
@@ -118,7 +121,7 @@ class FileStore:
     def take(self, worker: str, types: Collection[str] | None, limit: int, lease_seconds: int) -> list[Claim]:
         claims: list[Claim] = []
         while len(claims) < limit:
-            entry = self._line.pop(types)
+            entry = self._line.pop(types) or self._look_and_pop(types)
             if entry is None:
                 break
             try:
@@ -131,6 +134,11 @@ class FileStore:
             if claim is not None:
                 claims.append(claim)
         return claims
+
+    def _look_and_pop(self, types: Collection[str] | None) -> Entry | None:
+        """Nothing in the line: other processes may have added something since the last sweep."""
+        self._intake.look_at_tasks(wait=False)
+        return self._line.pop(types)
 
     def take_one(self, task_id: str, worker: str, lease_seconds: int) -> Claim:
         snapshot = self._reading.find(task_id)
@@ -280,6 +288,7 @@ class FileStore:
 
     def listing(self, state: State, types: Collection[str] | None, limit: int) -> list[Snapshot]:
         if state is State.READY:
+            self._intake.look_at_tasks()
             found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit))
             return [snapshot for snapshot in found if snapshot is not None and snapshot.state is State.READY]
         return self._reading.listing(state, types, limit)
@@ -288,19 +297,20 @@ class FileStore:
         return self._reading.leases()
 
     def latest_results(self, limit: int) -> list[Result]:
-        self._intake.look_at_results()
+        self._intake.catch_up()
         results = (self._reading.result(task_id) for task_id in self._reading.ledger.newest(limit))
         return [result for result in results if result is not None]
 
     def counts(self) -> Counts:
-        self._intake.look_at_tasks(self._clock.now())
-        self._intake.look_at_results()
+        self._intake.look_at_tasks()
+        self._intake.catch_up()
         return self._reading.counts(self._line)
 
     def position(self, task_id: str) -> int | None:
         return self._line.position(task_id)
 
     def prune(self, before: datetime) -> int:
+        self._intake.catch_up()
         return self._reading.prune(before)
 
     def problems(self) -> Iterable[str]:

@@ -27,6 +27,8 @@ IS_WINDOWS = sys.platform == "win32"
 SHARING_RETRIES = 40
 SHARING_PAUSE_SECONDS = 0.05
 _SHARING_ERRORS = {5, 32, 33}
+DAMAGED = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
+"""Errors that concern one file, not the disk as a whole."""
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NEW_FLAGS = (os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
               | getattr(os, "O_BINARY", 0))

@@ -16,23 +16,15 @@ from taskspool.engine.bell import Bell
 from taskspool.engine.claims import Claims
 from taskspool.engine.documents import Incomplete, Unreadable, foreign_holder, parse, task_of
 from taskspool.engine.layout import id_of, is_temporary
-from taskspool.engine.place import Due, Place
+from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Due, Place, Suspect
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
+from taskspool.engine.results_watch import ResultsWatch
 from taskspool.engine.ready import ReadyLine, entry_of
 from taskspool.engine.store import Expired
 from taskspool.engine.task import Claim, Lease, Result, State, SweepReport, Task
+from taskspool.errors import StoreUnavailable
 
-QUARANTINE_AFTER_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A file that cannot be read yet, unchanged ``since`` (monotonic seconds)."""
-
-    number: files.FileNumber
-    since: float
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +40,7 @@ class Popped:
 class Intake:
     def __init__(self, place: Place, claims: Claims, reading: Reading, bell: Bell) -> None:
         self.line = ReadyLine()
+        self.results = ResultsWatch(place, reading, bell)
         self._place = place
         self._claims = claims
         self._reading = reading
@@ -57,7 +50,6 @@ class Intake:
         self._popped: dict[str, Popped] = {}
         self._scheduled: dict[str, Task] = {}
         self._tasks_due = Due(place.path("tasks"), place.clock)
-        self._results_due = Due(place.path("results"), place.clock)
         self._scheduled_due = Due(place.path("scheduled"), place.clock)
 
     # -- what our own verbs tell ---------------------------------------------------------------------------------
@@ -78,8 +70,7 @@ class Intake:
 
     def finished(self, result: Result) -> None:
         self._popped.pop(result.task_id, None)
-        self._reading.ledger.add(result)
-        self._bell.ring_result(result.task_id)
+        self.results.add(result)
 
     def move_finished(self, path: str, result: Result) -> bool:
         """The task's file -> done/ or dead/, if it is still there. Tidying: the result has made it finished."""
@@ -104,7 +95,9 @@ class Intake:
         except FileNotFoundError:
             self._suspects.pop(name, None)
             return None
-        except Incomplete as error:
+        except (Incomplete, StoreUnavailable) as error:
+            if isinstance(error, StoreUnavailable) and error.details.get("errno") not in files.DAMAGED:
+                raise
             self._suspect(name, str(error), now)
             return None
         except (Unreadable, files.NotRegular) as error:
@@ -150,17 +143,9 @@ class Intake:
         elif now - known.since >= QUARANTINE_AFTER_SECONDS:
             self._quarantine(name, f"{reason}; unchanged for {QUARANTINE_AFTER_SECONDS:.0f} seconds")
 
-    def _quarantine(self, name: str, reason: str, folder: str = "tasks") -> None:
-        """Move it aside with the reason beside it; the reason is written first."""
+    def _quarantine(self, name: str, reason: str) -> None:
         self._suspects.pop(name, None)
-        stamp = f"{int(self._place.clock.now().timestamp() * 1000):x}"
-        target = self._place.path("quarantine", f"{stamp}-{name}"[:200])
-        try:
-            files.write_new(f"{target}.reason.txt", f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"),
-                            sync=self._place.is_durable)
-            files.move(self._place.path(folder, name), target)
-        except FileNotFoundError:
-            files.discard(f"{target}.reason.txt")
+        self._place.quarantine("tasks", name, reason)
 
     def _finish_left(self, task_id: str, path: str) -> bool:
         """A task that has a result is finished, whoever wrote it: its file follows. False while the result is not
@@ -202,22 +187,30 @@ class Intake:
         with self._lock:
             quarantined = self._quarantined()
             adopted = self._adopt_new()
-            finished = self._look_at_results() + self._finish_claimed()
+            finished = sum(map(self._follow, self.results.settle())) + self.finish_claimed()
             promoted = self._promote(now)
-            self._look_at_awaited()
             self._ring_for_waiting()
             return SweepReport(promoted=promoted, adopted=adopted, finished=finished,
                                quarantined=self._quarantined() - quarantined)
 
-    def look_at_tasks(self, now: datetime) -> None:
-        if self._tasks_due.is_due():
-            with self._lock:
+    def look_at_tasks(self, *, wait: bool = True) -> None:
+        """Bring the line up to date, if anything may have changed. ``wait=False``: not if somebody is at it."""
+        if self._tasks_due.is_due() and self._lock.acquire(blocking=wait):
+            try:
                 self._adopt_new()
+            finally:
+                self._lock.release()
 
-    def look_at_results(self) -> None:
-        if self._results_due.is_due():
-            with self._lock:
-                self._look_at_results()
+    def catch_up(self) -> None:
+        """Know every result there is."""
+        with self._lock:
+            for result in self.results.catch_up():
+                self._follow(result)
+
+    def _follow(self, result: Result) -> int:
+        """A result that somebody wrote: the task's file goes where the result says."""
+        paths = (self._place.task_path(state, result.task_id) for state in (State.READY, State.SCHEDULED))
+        return sum(self._finish_left(result.task_id, path) for path in paths if files.exists(path))
 
     def _quarantined(self) -> int:
         return len(files.names(self._place.path("quarantine"))) // 2
@@ -238,26 +231,7 @@ class Intake:
             adopted += self._adopt(name)
         return adopted
 
-    def _look_at_results(self) -> int:
-        """New results: count them, wake who waits, and let the file of a task that a foreign worker did follow."""
-        if not self._results_due.is_due():
-            return 0
-        known = self._reading.ledger.ids()
-        names = set(filter(None, map(id_of, self._results_due.look())))
-        for task_id in known - names:
-            if not files.exists(self._place.result_path(task_id)):
-                self._reading.ledger.forget(task_id)
-        finished = 0
-        for task_id in names - known:
-            result = self._reading.result(task_id)
-            if result is not None:
-                self.finished(result)
-                for state in (State.READY, State.SCHEDULED):
-                    if files.exists(path := self._place.task_path(state, task_id)):
-                        finished += self._finish_left(task_id, path)
-        return finished
-
-    def _finish_claimed(self) -> int:
+    def finish_claimed(self) -> int:
         """Claims whose result stands: their finisher died between the two steps of a finish."""
         left = [lease for lease in self._claims.look() if files.exists(self._place.result_path(lease.task_id))]
         return sum(self._finish_left(lease.task_id, self._place.lease_path(lease)) for lease in left)
@@ -284,14 +258,6 @@ class Intake:
         self._place.sync("tasks")
         self.arrived(replace(task, not_before=None))
         return True
-
-    def _look_at_awaited(self) -> None:
-        """Results of other processes that somebody here waits for: looked up by name, whatever the folder's size."""
-        for task_id in self._bell.awaited_results:
-            if task_id not in self._reading.ledger and (result := self._reading.result(task_id)) is not None:
-                self.finished(result)
-            elif task_id in self._reading.ledger:
-                self._bell.ring_result(task_id)
 
     def _ring_for_waiting(self) -> None:
         """Nobody sleeps beside a waiting task, even if a ring was lost."""

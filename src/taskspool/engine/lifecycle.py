@@ -70,8 +70,8 @@ class Queue:
     def start(self) -> SweepReport:
         """Open the store: whatever a crash left is repaired before the first verb."""
         report = self.store.open()
-        swept = self.sweep()
-        return replace(report, expired=swept.expired, buried=swept.buried)
+        expired, buried = self._expire_all()
+        return replace(report, expired=expired, buried=buried)
 
     def close(self) -> None:
         self.bell.ring_all()
@@ -184,13 +184,18 @@ class Queue:
     def sweep(self) -> SweepReport:
         """Expire, promote, adopt, finish, quarantine: everything that happens without a caller. Idempotent."""
         report = self.store.settle(self.clock.now())
-        expired = buried = 0
-        for one in self.store.expired():
+        expired, buried = self._expire_all()
+        return replace(report, expired=expired, buried=buried)
+
+    def _expire_all(self) -> tuple[int, int]:
+        """(given back, buried) among the claims whose holder is dead or silent."""
+        fates: list[bool] = []
+        for expired in self.store.expired():
             try:
-                expired, buried = (expired, buried + 1) if self._expire(one) else (expired + 1, buried)
+                fates.append(self._expire(expired))
             except (LeaseLost, TaskNotFound):
                 continue  # its holder, or another sweeper, was faster: nothing is left to do
-        return replace(report, expired=expired, buried=buried)
+        return fates.count(False), fates.count(True)
 
     def _expire(self, expired: Expired) -> bool:
         """Claimed -> ready, or dead (poison) when it took ``max_crashes`` workers with it. True when dead."""

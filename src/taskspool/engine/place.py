@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
+from dataclasses import dataclass
 
 from taskspool.clock import Clock
 from taskspool.engine import files
@@ -12,6 +12,18 @@ from taskspool.engine.task import Lease, State
 from taskspool.settings import Settings
 
 SYNCED_FOLDERS = ("tasks", "scheduled", "results", "keys", "meta", "done", "dead", "quarantine")
+
+QUARANTINE_AFTER_SECONDS = 60.0
+"""How long a file may be unreadable and unchanged before it is moved aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A file that cannot be read yet, unchanged ``since`` (monotonic seconds)."""
+
+    number: files.FileNumber
+    since: float
+    reason: str
 
 
 class Place:
@@ -58,35 +70,43 @@ class Place:
         if self.is_durable:
             self._syncs[folder].wait()
 
+    def quarantine(self, folder: str, name: str, reason: str) -> None:
+        """Move ``folder/name`` to ``quarantine/``, with the reason beside it; the reason is written first."""
+        stamp = f"{int(self.clock.now().timestamp() * 1000):x}"
+        target = self.path("quarantine", f"{stamp}-{name}"[:200])
+        try:
+            files.write_new(f"{target}.reason.txt", f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"),
+                            sync=self.is_durable)
+            files.move(self.path(folder, name), target)
+        except FileNotFoundError:
+            files.discard(f"{target}.reason.txt")
+
 
 class Due:
     """Says when the next look at a folder is worth its price: never more than about a twentieth of the time.
 
-    A folder whose modification time has not moved need not be read again, unless it moved so recently that a name
-    could have come in the same tick of the file system's clock.
+    A folder whose modification time stands still need not be read again, once two looks have seen the same time: a
+    name that came right after the first, in the same tick of the file system's clock, is seen by the second.
     """
-
-    SETTLED_NS = 200_000_000
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._lock = threading.Lock()
-        self._changed_at = -1
+        self._seen = -1
+        self._confirmed = -1
         self._not_before = 0.0
 
     def is_due(self) -> bool:
         """Whether a name may have come or gone since the last look, and a look is affordable."""
-        return self._clock.monotonic() >= self._not_before and files.changed_at(self._path) != self._changed_at
+        return self._clock.monotonic() >= self._not_before and files.changed_at(self._path) != self._confirmed
 
     def look(self) -> list[str]:
-        """The names now."""
-        with self._lock:
-            began = self._clock.monotonic()
-            changed_at = files.changed_at(self._path)
-            names = files.names(self._path)
-            is_settled = self._clock.now().timestamp() * 1e9 - changed_at > self.SETTLED_NS
-            self._changed_at = changed_at if is_settled else -1
-            took = self._clock.monotonic() - began
-            self._not_before = began + took * 20 if took > 0.01 else 0.0
-            return names
+        """The names now. One caller at a time."""
+        began = self._clock.monotonic()
+        changed_at = files.changed_at(self._path)
+        names = files.names(self._path)
+        self._confirmed = changed_at if changed_at == self._seen else -1
+        self._seen = changed_at
+        took = self._clock.monotonic() - began
+        self._not_before = began + took * 20 if took > 0.01 else 0.0
+        return names
