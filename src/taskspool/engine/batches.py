@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from taskspool.engine import files
 from taskspool.engine.documents import encode, parse, task_document, task_of
+from taskspool.engine.layout import owner_of
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
@@ -20,6 +21,7 @@ class Batches:
     def __init__(self, place: Place, reading: Reading) -> None:
         self._place = place
         self._reading = reading
+        self._under_way: set[str] = set()
 
     def put(self, tasks: Sequence[Task]) -> None:
         """All of ``tasks`` exist when this returns, and will exist once its manifest has its name."""
@@ -28,10 +30,14 @@ class Batches:
         limit = place.max_file_bytes * len(tasks)
         name = f"batch-{place.slot}-{place.epoch}-{tasks[0].id}.json"
         temporary = place.write_temporary(encode({"tasks": documents}, limit, "tasks"))
-        files.move(temporary, place.path("meta", name))  # the instant: the batch is accepted
-        place.sync("meta")
-        self._deliver(tasks)
-        files.discard(place.path("meta", name))
+        self._under_way.add(name)
+        try:
+            files.move(temporary, place.path("meta", name))  # the instant: the batch is accepted
+            place.sync("meta")
+            self._deliver(tasks)
+            files.discard(place.path("meta", name))
+        finally:
+            self._under_way.discard(name)
 
     def _deliver(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
@@ -42,14 +48,21 @@ class Batches:
             self._place.sync(folder)
 
     def finish_left(self, presence: Presence) -> int:
-        """Deliver what writers that died had accepted but not delivered. How many tasks."""
+        """Deliver what was accepted but not delivered, because its writer died or met an error. How many tasks."""
         delivered = 0
         for name in files.names(self._place.path("meta")):
-            parts = name.split("-", 3)
-            if len(parts) == 4 and parts[0] == "batch" and not presence.is_alive(int(parts[1]), int(parts[2])):
+            if name.startswith("batch-") and self._is_left(name, presence):
                 with self._place.keys.of(name):
                     delivered += self._finish(self._place.path("meta", name))
         return delivered
+
+    def _is_left(self, name: str, presence: Presence) -> bool:
+        slot, epoch = owner_of(name.removeprefix("batch-"))
+        if slot == 0:
+            return False
+        if (slot, epoch) == (self._place.slot, self._place.epoch):
+            return name not in self._under_way
+        return not presence.is_alive(slot, epoch)
 
     def _finish(self, path: str) -> int:
         try:

@@ -127,7 +127,7 @@ def task_of(document: Mapping[str, JsonValue], task_id: str, seen_at: datetime) 
 
     ``seen_at`` stands in for a time the file does not tell. Raises Unreadable naming the field and the rule.
     """
-    if document.get("id", task_id) != task_id:
+    if document.get("id") not in (None, task_id):
         raise Unreadable(f"its id {document['id']!r} is not the one in its name")
     data = document.get("data")
     if data is not None and not isinstance(data, dict):
@@ -157,7 +157,7 @@ def _own_fields(own: Mapping[str, JsonValue]) -> dict[str, Any]:
     if isinstance(own.get("not_before"), str):
         try:
             fields["not_before"] = from_text(own["not_before"])
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Unreadable(f"not_before is not an ISO 8601 time: {error}") from error
     return fields
 
@@ -191,5 +191,5 @@ def _instant(value: JsonValue, otherwise: datetime) -> datetime:
         return otherwise
     try:
         return from_text(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return otherwise

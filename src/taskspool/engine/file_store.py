@@ -21,7 +21,7 @@ from taskspool.engine.documents import (
     Incomplete, Unreadable, encode, foreign_holder, parse, result_document, task_document, task_of,
 )
 from taskspool.engine.intake import Intake
-from taskspool.engine.layout import new_token
+from taskspool.engine.layout import new_token, worker_folder
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
@@ -119,15 +119,15 @@ class FileStore:
     # -- ready -> claimed ----------------------------------------------------------------------------------------
 
     def take(self, worker: str, types: Collection[str] | None, limit: int, lease_seconds: int) -> list[Claim]:
+        worker_folder(worker)  # a name that makes no folder is refused before a task is touched
         claims: list[Claim] = []
         while len(claims) < limit:
             entry = self._line.pop(types) or self._look_and_pop(types)
             if entry is None:
                 break
             try:
-                claim = self._claim(entry, worker, lease_seconds)
+                claim = self._claim_or_put_back(entry, worker, lease_seconds)
             except StoreUnavailable:
-                self._line.add(entry)
                 if claims:
                     break
                 raise
@@ -141,18 +141,25 @@ class FileStore:
         return self._line.pop(types)
 
     def take_one(self, task_id: str, worker: str, lease_seconds: int) -> Claim:
+        worker_folder(worker)
         snapshot = self._reading.find(task_id)
         if snapshot is None:
             raise TaskNotFound(f"no task has the id {task_id}", task_id=task_id)
-        entry = entry_of(snapshot.task)
         claim = None
         if snapshot.state is State.READY:
             self._line.discard(task_id)
-            claim = self._claim(entry, worker, lease_seconds)
+            claim = self._claim_or_put_back(entry_of(snapshot.task), worker, lease_seconds)
         if claim is None:
             raise TaskNotClaimable(f"task {task_id} is not waiting: it is {snapshot.state.value}", task_id=task_id,
                                    state=snapshot.state.value)
         return claim
+
+    def _claim_or_put_back(self, entry: Entry, worker: str, lease_seconds: int) -> Claim | None:
+        try:
+            return self._claim(entry, worker, lease_seconds)
+        except StoreUnavailable:
+            self._line.add(entry)
+            raise
 
     def _claim(self, entry: Entry, worker: str, lease_seconds: int) -> Claim | None:
         """The claim, or None when the task is not to be had (any more): then it is out of the line, or will be."""

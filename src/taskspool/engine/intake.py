@@ -15,7 +15,7 @@ from taskspool.engine import files
 from taskspool.engine.bell import Bell
 from taskspool.engine.claims import Claims
 from taskspool.engine.documents import Incomplete, Unreadable, foreign_holder, parse, task_of
-from taskspool.engine.layout import id_of, is_temporary
+from taskspool.engine.layout import id_of, is_temporary, owner_of
 from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Due, Place, Suspect
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
@@ -271,11 +271,9 @@ class Intake:
         removed = 0
         alive: dict[tuple[int, int], bool] = {}
         for name in files.names(self._place.path("tmp")):
-            slot, _, rest = name.partition("-")
-            epoch, _, _ = rest.partition("-")
-            if not (slot.isdecimal() and epoch.isdecimal()):
+            owner = owner_of(name)
+            if owner == (0, 0):
                 continue
-            owner = (int(slot), int(epoch))
             if owner not in alive:
                 alive[owner] = presence.is_alive(*owner)
             removed += not alive[owner] and files.discard(self._place.path("tmp", name))

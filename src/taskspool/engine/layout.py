@@ -35,7 +35,9 @@ MAX_FOLDER_NAME_BYTES = 250
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@+")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CLAIM = re.compile(r"([0-9a-f-]{36})~([0-9]{1,9})~([0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+)\.json")
+_HEX = "[0-9a-f]{1,11}"
+_CLAIM = re.compile(rf"([0-9a-f-]{{36}})~([0-9]{{1,9}})~({_HEX}-{_HEX}-{_HEX}-{_HEX}-[0-9a-f]{{1,32}})\.json")
+_OWNED = re.compile(r"([0-9]{1,9})-([0-9]{1,15})-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,12 @@ def parse_claim(folder: str, name: str) -> Lease | None:
         return None
     token = parse_token(match[3])
     return Lease(match[1], worker_of(folder), int(match[2]), match[3], token.lease_seconds, token.claimed_at)
+
+
+def owner_of(name: str) -> tuple[int, int]:
+    """(slot, epoch) of the process that made ``<slot>-<epoch>-…``; (0, 0), which nobody has, for any other name."""
+    match = _OWNED.match(name)
+    return (0, 0) if match is None else (int(match[1]), int(match[2]))
 
 
 def id_of(name: str) -> str | None:

@@ -35,7 +35,7 @@ class ReadyLine:
         self._entries: dict[str, Entry] = {}
         self._all: list[Entry] = []
         self._by_type: dict[str, list[Entry]] = {}
-        self._last: dict[int, float] = {}
+        self._last: dict[int, Entry] = {}
         self._sizes = dict.fromkeys((-int(level) for level in Priority), 0)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class ReadyLine:
             self._sizes[entry.rank] += 1
             heapq.heappush(self._all, entry)
             heapq.heappush(self._by_type.setdefault(entry.type, []), entry)
-            self._last[entry.rank] = max(self._last.get(entry.rank, 0.0), entry.arrived)
+            self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
             return True
 
     def discard(self, task_id: str) -> bool:
@@ -105,7 +105,7 @@ class ReadyLine:
             if entry is None:
                 return None
             before = sum(size for rank, size in self._sizes.items() if rank < entry.rank)
-            if entry.arrived >= self._last[entry.rank]:
+            if entry >= self._last[entry.rank]:
                 return before + self._sizes[entry.rank]
             return 1 + sum(other < entry for other in self._entries.values())
 

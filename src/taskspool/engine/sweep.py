@@ -47,5 +47,8 @@ class Sweeper:
             except StoreUnavailable as error:
                 log.warning("sweep put off: %s", error)
                 continue
+            except Exception:  # a sweeper that dies would end every expiry in silence: say so, and go on
+                log.exception("sweep failed")
+                continue
             if report.total:
                 log.info("swept: %s", report)
