@@ -32,7 +32,9 @@ class SystemClock:
 
 def to_text(instant: datetime) -> str:
     """RFC 3339 with microseconds and ``Z``, e.g. ``2026-01-31T12:00:00.000000Z``."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def from_text(text: str) -> datetime:
@@ -51,15 +53,23 @@ class IdMaker:
     process strictly rising). 62 random bits keep two processes apart.
     """
 
+    RANDOM_BYTES = 4096
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
+        self._random = b""
+        self._used = 0
+        self._process = 0
 
     def __call__(self) -> str:
         with self._lock:
-            tick = max(self._last + 1, time.time_ns() * 4096 // 1_000_000)
-            self._last = tick
-        tail = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
-        number = ((tick >> 12) << 80) | 0x7000 << 64 | (tick & 0xFFF) << 64 | 0x8000_0000_0000_0000 | tail
-        text = f"{number:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            self._last = tick = max(self._last + 1, time.time_ns() * 4096 // 1_000_000)
+            if self._used + 8 > len(self._random) or self._process != os.getpid():  # a fork must not repeat ids
+                self._random, self._used, self._process = os.urandom(self.RANDOM_BYTES), 0, os.getpid()
+            tail = int.from_bytes(self._random[self._used:self._used + 8], "big")
+            self._used += 8
+        time_part = tick >> 12
+        tail = tail & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+        return (f"{time_part >> 16:08x}-{time_part & 0xFFFF:04x}-7{tick & 0xFFF:03x}"
+                f"-{tail >> 48:04x}-{tail & 0xFFFF_FFFF_FFFF:012x}")

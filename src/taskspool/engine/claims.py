@@ -46,9 +46,11 @@ class Claims:
     def __contains__(self, task_id: object) -> bool:
         return task_id in self._leases
 
-    def of(self, task_id: str) -> Lease | None:
-        """Who holds the task now: from memory if its file is there, else by looking into every folder."""
+    def of(self, task_id: str, token: str | None = None) -> Lease | None:
+        """Who holds the task now: from memory if it is ``token`` or its file is there, else by looking everywhere."""
         lease = self._leases.get(task_id)
+        if lease is not None and lease.token == token:
+            return lease
         if lease is not None and files.exists(self._place.lease_path(lease)):
             return lease
         found = self._search(task_id)

@@ -284,8 +284,8 @@ class FileStore:
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def lease_of(self, task_id: str) -> Lease | None:
-        return self._claims.of(task_id) or self._intake.foreign_lease(task_id)
+    def lease_of(self, task_id: str, token: str | None = None) -> Lease | None:
+        return self._claims.of(task_id, token) or self._intake.foreign_lease(task_id)
 
     def find(self, task_id: str) -> Snapshot | None:
         return self._reading.find(task_id)

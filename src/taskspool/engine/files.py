@@ -18,8 +18,8 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable
 
 from taskspool.errors import StoreFull, StoreUnavailable, TaskspoolError
 
@@ -62,8 +62,13 @@ def _patiently(action: Callable[[], None]) -> None:
     return action()
 
 
-def write_new(path: str, content: bytes, *, sync: bool) -> None:
-    """A new file, 0600, written and (``sync``) on the disk. Nothing is left behind when it fails."""
+def flush(descriptor: int) -> None:
+    """The file's content is on the disk when this returns."""
+    os.fsync(descriptor)
+
+
+def write_new(path: str, content: bytes, *, sync: bool, flush: Callable[[int], None] = flush) -> None:
+    """A new file, 0600, written and (``sync``) on the disk, by ``flush``. Nothing is left behind when it fails."""
     try:
         descriptor = os.open(path, _NEW_FLAGS, 0o600)
     except FileNotFoundError:
@@ -74,7 +79,7 @@ def write_new(path: str, content: bytes, *, sync: bool) -> None:
         try:
             _write_all(descriptor, content)
             if sync:
-                os.fsync(descriptor)
+                flush(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -322,24 +327,33 @@ class ShardLocks:
             os.close(descriptor)
         self._descriptors = []
 
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        shard = hash_of(name) % self.SHARDS
-        with self._threads[shard]:
-            descriptor = self._descriptors[shard]
-            try:
-                _lock(descriptor)
-            except OSError as error:
-                raise translate(error, f"lock {self._path}") from error
-            try:
-                yield
-            finally:
-                _unlock(descriptor)
+    def of(self, name: str) -> _Shard:
+        """For ``with``: the lock of ``name``. Raises StoreUnavailable when the system refuses it."""
+        shard = zlib.crc32(name.encode("utf-8", "surrogatepass")) % self.SHARDS
+        return _Shard(self._threads[shard], self._descriptors[shard], self._path)
 
 
-def hash_of(name: str) -> int:
-    """The same number for the same name in every process (``hash`` is salted)."""
-    return sum(name.encode("utf-8", "surrogatepass")[-12:])
+class _Shard:
+    """One lock while it is held: first against the threads of this process, then against other processes."""
+
+    __slots__ = ("_descriptor", "_path", "_thread")
+
+    def __init__(self, thread: threading.Lock, descriptor: int, path: str) -> None:
+        self._thread, self._descriptor, self._path = thread, descriptor, path
+
+    def __enter__(self) -> None:
+        self._thread.acquire()
+        try:
+            _lock(self._descriptor)
+        except OSError as error:
+            self._thread.release()
+            raise translate(error, f"lock {self._path}") from error
+
+    def __exit__(self, *failure: object) -> None:
+        try:
+            _unlock(self._descriptor)
+        finally:
+            self._thread.release()
 
 
 if sys.platform == "win32":  # written out: the type checker follows this one only

@@ -12,8 +12,8 @@ its holder's life is judged, so that any process can watch any lease.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,7 @@ class Token:
 
 def new_token(epoch: int, slot: int, lease_seconds: int, now: datetime) -> Token:
     """64 random bits keep every two tokens apart, also after a power cut that took back an epoch."""
-    return Token(epoch, slot, lease_seconds, int(now.timestamp() * 1000), secrets.token_hex(8))
+    return Token(epoch, slot, lease_seconds, int(now.timestamp() * 1000), os.urandom(8).hex())
 
 
 def parse_token(text: str) -> Token:

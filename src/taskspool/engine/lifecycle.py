@@ -143,7 +143,7 @@ class Queue:
 
     def _fail(self, lease: Lease, failure: Failure) -> Result | None:
         task = self.task(lease.task_id).task
-        failed = replace(task, attempts=task.attempts + 1, last_error=failure.message[:MAX_ERROR_CHARS])
+        failed = replace(task, attempts=task.attempts + _uncounted(task, lease), last_error=failure.message[:MAX_ERROR_CHARS])
         if failure.retryable and failed.attempts <= failed.max_retries:
             wait = failure.retry_after_seconds
             wait = self._backoff(failed.attempts) if wait is None else wait
@@ -200,7 +200,7 @@ class Queue:
     def _expire(self, expired: Expired) -> bool:
         """Claimed -> ready, or dead (poison) when it took ``max_crashes`` workers with it. True when dead."""
         task, lease = expired.claim.task, expired.claim.lease
-        crashed = replace(task, crashes=task.crashes + 1, not_before=None,
+        crashed = replace(task, crashes=task.crashes + _uncounted(task, lease), not_before=None,
                           last_error=f"worker {lease.worker} died or fell silent during attempt {lease.attempt}")
         if crashed.crashes < self._max_crashes:
             self.store.requeue(lease, crashed, expired=expired)
@@ -252,7 +252,7 @@ class Queue:
 
     def _held(self, task_id: str, token: str) -> Lease:
         """The lease that ``token`` holds. Raises LeaseLost, or TaskNotFound."""
-        lease = self.store.lease_of(task_id)
+        lease = self.store.lease_of(task_id, token)
         if lease is None or not token or lease.token != token:
             self.task(task_id)
             raise LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
@@ -275,6 +275,11 @@ def open_queue(settings: Settings, *, clock: Clock | None = None) -> Queue:
                   max_crashes=settings.max_crashes)
     queue.start()
     return queue
+
+
+def _uncounted(task: Task, lease: Lease) -> int:
+    """1, or 0 when the task's content counts this run already: an earlier try to end it was interrupted half-way."""
+    return int(task.next_attempt <= lease.attempt)
 
 
 def _idempotency_key(key: str, news: Sequence[NewTask]) -> IdempotencyKey:

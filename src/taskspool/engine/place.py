@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from taskspool.clock import Clock
 from taskspool.engine import files
+from taskspool.engine.group_commit import GroupCommit, system_syncfs
 from taskspool.engine.layout import FOLDER_OF, FOLDERS, claim_name
 from taskspool.engine.task import Lease, State
 from taskspool.settings import Settings
@@ -40,6 +41,7 @@ class Place:
         self.epoch = 0
         self.moves = files.ShardLocks(self.path("locks", "move"))
         self.keys = files.ShardLocks(self.path("locks", "key"))
+        self._group = GroupCommit(clock, system_syncfs())
         self._numbers = itertools.count(1)
         self._syncs = {name: files.DirectorySync(self.path(name)) for name in SYNCED_FOLDERS}
         self._prefix = {name: f"{self.folder}/{name}/" for name in FOLDERS}
@@ -62,7 +64,7 @@ class Place:
     def write_temporary(self, content: bytes) -> str:
         """A whole file in ``tmp/``, on the disk when the store is durable; its path."""
         path = f"{self._prefix['tmp']}{self.slot}-{self.epoch}-{next(self._numbers)}.json"
-        files.write_new(path, content, sync=self.is_durable)
+        files.write_new(path, content, sync=self.is_durable, flush=self._group.flush)
         return path
 
     def sync(self, folder: str) -> None:

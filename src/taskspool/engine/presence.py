@@ -36,6 +36,7 @@ class Presence:
         self._place.moves.open()
         self._place.keys.open()
         self._lock, self._place.slot = self._first_free()
+        self._remove_predecessors()
         with self._place.keys.of("epoch"):
             self._place.epoch = self._next_epoch()
 
@@ -73,6 +74,12 @@ class Presence:
                                      hint="put the queue on a local disk") from error
             return lock, slot
         raise RefusedToStart(f"{self._place.folder} is used by {MAX_SLOTS} processes already")
+
+    def _remove_predecessors(self) -> None:
+        """The slot is ours: what its last owner left in ``tmp/`` goes, before it can stand in the way of a name."""
+        for name in files.names(self._place.path("tmp")):
+            if name.startswith(f"{self._place.slot}-"):
+                files.discard(self._place.path("tmp", name))
 
     def _next_epoch(self) -> int:
         path = self._place.path("meta", "epoch")

@@ -93,8 +93,8 @@ class Store(Protocol):
         """Everything a sweep does but expiry: promote what is due, adopt foreign files, finish half-made moves,
         quarantine what cannot be read, remove what the dead left in ``tmp``."""
 
-    def lease_of(self, task_id: str) -> Lease | None:
-        """Who holds the task now."""
+    def lease_of(self, task_id: str, token: str | None = None) -> Lease | None:
+        """Who holds the task now. With ``token``: its lease as far as is known here; the move that follows checks."""
 
     def find(self, task_id: str) -> Snapshot | None:
         """The task and its state; None only if it is in none."""
