@@ -29,10 +29,10 @@ class Batches:
         documents = {task.id: parse(task_document(task, place.max_bytes)) for task in tasks}
         limit = place.max_file_bytes * len(tasks)
         name = f"batch-{place.slot}-{place.epoch}-{tasks[0].id}.json"
-        temporary = place.write_temporary(encode({"tasks": documents}, limit, "tasks"))
+        manifest = encode({"tasks": documents}, limit, "tasks")
         self._under_way.add(name)
         try:
-            files.move(temporary, place.path("meta", name))  # the instant: the batch is accepted
+            place.install(manifest, place.path("meta", name))  # the instant: the batch is accepted
             place.sync("meta")
             self._deliver(tasks)
             files.discard(place.path("meta", name))
@@ -42,8 +42,7 @@ class Batches:
     def _deliver(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             state = State.READY if task.not_before is None else State.SCHEDULED
-            temporary = self._place.write_temporary(task_document(task, self._place.max_file_bytes))
-            files.move(temporary, self._place.task_path(state, task.id))
+            self._place.install(task_document(task, self._place.max_file_bytes), self._place.task_path(state, task.id))
         for folder in {"tasks" if task.not_before is None else "scheduled" for task in tasks}:
             self._place.sync(folder)
 

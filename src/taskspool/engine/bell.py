@@ -91,6 +91,11 @@ class Bell:
             waiter.wake()
 
     @property
+    def has_waiters(self) -> bool:
+        """Whether anybody waits for a task or for a result."""
+        return bool(self._for_tasks or self._for_results)
+
+    @property
     def waiting_types(self) -> list[frozenset[str] | None]:
         """What those in line for a task ask for, longest waiting first."""
         with self._lock:

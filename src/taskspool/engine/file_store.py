@@ -74,9 +74,8 @@ class FileStore:
             return self._put_keyed(tasks, key, name)
 
     def _put_one(self, task: Task, document: bytes) -> None:
-        temporary = self._place.write_temporary(document)
         state = State.READY if task.not_before is None else State.SCHEDULED
-        files.move(temporary, self._place.task_path(state, task.id))  # the instant: the task exists
+        self._place.install(document, self._place.task_path(state, task.id))  # the instant: the task exists
         self._place.sync("tasks" if state is State.READY else "scheduled")
         self._intake.arrived(task)
 
@@ -95,12 +94,14 @@ class FileStore:
                 task_document(task, self._place.max_bytes)  # what cannot be written must not use up its key
             record = {"task_ids": [task.id for task in tasks], "fingerprint": key.fingerprint,
                       "created_at": to_text(self._clock.now())}
-            temporary = self._place.write_temporary(encode(record, self._place.max_file_bytes, "Idempotency-Key"))
-            files.move(temporary, self._place.path("keys", name))  # the instant: the key stands for these ids
+            content = encode(record, self._place.max_file_bytes, "Idempotency-Key")
+            self._place.install(content, self._place.path("keys", name))  # the instant: the key stands for these ids
             self._place.sync("keys")
         else:
             tasks = [replace(task, id=task_id) for task, task_id in zip(tasks, ids, strict=True)]
             tasks = [task for task in tasks if self._reading.find(task.id) is None]
+            self._place.sync("keys")  # whoever put them may have died, or failed, before its names were on the disk
+            self._place.sync("tasks")
             if not tasks:
                 return ids, False
         new_ids, _ = self.put(tasks, None)
@@ -216,24 +217,32 @@ class FileStore:
 
     # -- claimed -> done, dead -----------------------------------------------------------------------------------
 
-    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> None:
-        content = None if task is None else self._place.write_temporary(task_document(task, self._place.max_file_bytes))
-        reply = self._place.write_temporary(result_document(result, self._place.max_bytes))
+    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> Result:
+        contents = [result_document(result, self._place.max_bytes)]
+        if task is not None:
+            contents.append(task_document(task, self._place.max_file_bytes))
         path = self._place.lease_path(lease)
         try:
-            with self._place.moves.of(lease.task_id):
+            with self._place.beside(*contents) as (reply, *document), self._place.moves.of(lease.task_id):
                 self._check_held(path, lease, expired)
-                if content is not None:
+                for content in document:
                     files.move(content, path)
                 files.publish(reply, self._place.result_path(lease.task_id))  # the instant: the task is finished
-        except (FileExistsError, LeaseLost, StoreUnavailable) as error:
-            for temporary in filter(None, (content, reply)):
-                files.discard(temporary)
-            raise (_lost(lease) if isinstance(error, FileExistsError) else error) from None
+        except (FileExistsError, LeaseLost) as error:
+            return self._finished_before(lease, error)
         self._place.sync("results")
         self._intake.finished(result)
         self._claims.remove(lease)
         self._intake.move_finished(path, result)
+        return result
+
+    def _finished_before(self, lease: Lease, error: Exception) -> Result:
+        """The result this very lease wrote before; it may be visible and not on the disk yet. Raises LeaseLost."""
+        standing = self._reading.result(lease.task_id)
+        if standing is None or not lease.token or standing.token != lease.token:
+            raise _lost(lease) from error
+        self._place.sync("results")
+        return standing
 
     def _check_held(self, path: str, lease: Lease, expired: Expired | None) -> None:
         """Holding the task's lock: the claim's file is there, and its holder gave no sign since it was judged dead."""
@@ -248,19 +257,17 @@ class FileStore:
 
     def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
         state = State.READY if task is None or task.not_before is None else State.SCHEDULED
-        content = None if task is None else self._place.write_temporary(task_document(task, self._place.max_file_bytes))
+        contents = [] if task is None else [task_document(task, self._place.max_file_bytes)]
         path, target = self._place.lease_path(lease), self._place.task_path(state, lease.task_id)
         try:
-            with self._place.moves.of(lease.task_id):
+            with self._place.beside(*contents) as document, self._place.moves.of(lease.task_id):
                 self._check_held(path, lease, expired)
                 if files.exists(self._place.result_path(lease.task_id)):
                     raise _lost(lease)
-                if content is not None:
+                for content in document:
                     files.move(content, path)
                 files.move(path, target)  # the instant: nobody holds it any more
-        except (FileNotFoundError, LeaseLost):
-            if content is not None:
-                files.discard(content)
+        except FileNotFoundError:
             raise _lost(lease) from None
         self._claims.remove(lease)
         self._place.sync("tasks" if state is State.READY else "scheduled")
@@ -281,6 +288,12 @@ class FileStore:
         removed = self._intake.remove_temporary(self._presence)
         report = self._intake.settle(now)
         return replace(report, removed_temporary=removed, adopted=report.adopted + finished)
+
+    def glance(self) -> None:
+        if self.bell.waiting_types:
+            self._intake.look_at_tasks(wait=False)
+        if self.bell.awaited_results:
+            self._intake.look_at_awaited()
 
     # -- looking -------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,10 @@ class NotRegular(Exception):
     """What stands under this name is not a plain file of ours: a link, a pipe, a device, a folder, too large."""
 
 
+class SecondName(NotRegular):
+    """The file has a name elsewhere too: somebody may be publishing it this moment, by link and unlink."""
+
+
 def translate(error: OSError, doing: str) -> TaskspoolError:
     """The engine's own error for an OSError that is not an answer."""
     if error.errno in _NO_ROOM:
@@ -183,7 +187,7 @@ def _refuse_irregular(found: os.stat_result, max_bytes: int, only_link: bool) ->
     if not stat.S_ISREG(found.st_mode):
         raise NotRegular("it is a link, a pipe, a device or a folder, not a plain file")
     if only_link and found.st_nlink != 1:
-        raise NotRegular("the file has a second name elsewhere (a hard link)")
+        raise SecondName("the file has a second name elsewhere (a hard link)")
     if found.st_size > max_bytes:
         raise NotRegular(f"it is larger than {max_bytes} bytes")
 
@@ -251,48 +255,56 @@ def remove_folder(path: str) -> bool:
     return True
 
 
+class _Ticket:
+    """One who waits for an fsync, and how it ended for him."""
+
+    __slots__ = ("failure", "is_served")
+
+    def __init__(self) -> None:
+        self.is_served = False
+        self.failure: OSError | None = None
+
+
 class DirectorySync:
     """Makes the names in one folder durable; one fsync serves all who wait (group commit)."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._turn = threading.Condition()
-        self._asked = 0
-        self._done = 0
+        self._waiting: list[_Ticket] = []
         self._is_running = False
-        self._failures: list[tuple[range, OSError]] = []
 
     def wait(self) -> None:
         """Return once an fsync that *began* after this call has ended. Raises StoreUnavailable when it failed."""
         if IS_WINDOWS:
             return
+        mine = _Ticket()
         with self._turn:
-            self._asked += 1
-            mine = self._asked
-            while self._done < mine:
+            self._waiting.append(mine)
+            while not mine.is_served:
                 if self._is_running:
                     self._turn.wait()
                 else:
-                    self._run(self._asked)
-            failed = next((error for tickets, error in self._failures if mine in tickets), None)
-        if failed is not None:
-            raise translate(failed, f"fsync {self._folder}") from failed
+                    self._run()
+        if mine.failure is not None:
+            raise translate(mine.failure, f"fsync {self._folder}") from mine.failure
 
-    def _run(self, upto: int) -> None:
-        """One fsync for everybody up to ``upto``; the turn is given up while it lasts."""
+    def _run(self) -> None:
+        """One fsync for everybody who waits now; the turn is given up while it lasts."""
+        round_, self._waiting = self._waiting, []
         self._is_running = True
         self._turn.release()
-        failure: OSError | None = None
+        failure: OSError | None = OSError(errno.EINTR, "the fsync was interrupted")
         try:
             self._fsync()
+            failure = None
         except OSError as error:
             failure = error
         finally:
             self._turn.acquire()
             self._is_running = False
-            if failure is not None:
-                self._failures = [*self._failures[-8:], (range(self._done + 1, upto + 1), failure)]
-            self._done = upto
+            for one in round_:
+                one.is_served, one.failure = True, failure
             self._turn.notify_all()
 
     def _fsync(self) -> None:

@@ -9,12 +9,13 @@ what other programs have written to the same disk, so a slow round switches it o
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskspool.clock import Clock
 from taskspool.engine import files
@@ -29,7 +30,7 @@ REST_SECONDS = 5.0
 class Waiting:
     descriptor: int
     is_flushed: bool = False
-    failure: OSError | None = None
+    failure: OSError | None = field(default_factory=lambda: OSError(errno.EINTR, "the flush was interrupted"))
 
 
 class GroupCommit:

@@ -25,6 +25,8 @@ from taskspool.engine.store import Expired
 from taskspool.engine.task import Claim, Lease, Result, State, SweepReport, Task
 from taskspool.errors import StoreUnavailable
 
+LOOKS_PER_SWEEP = 50
+"""So many waiting files are read again in every sweep, in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Intake:
         self._suspects: dict[str, Suspect] = {}
         self._popped: dict[str, Popped] = {}
         self._scheduled: dict[str, Task] = {}
+        self._again: set[str] = set()
+        self._turn: list[str] = []
         self._tasks_due = Due(place.path("tasks"), place.clock)
         self._scheduled_due = Due(place.path("scheduled"), place.clock)
 
@@ -95,7 +99,7 @@ class Intake:
         except FileNotFoundError:
             self._suspects.pop(name, None)
             return None
-        except (Incomplete, StoreUnavailable) as error:
+        except (Incomplete, files.SecondName, StoreUnavailable) as error:
             if isinstance(error, StoreUnavailable) and error.details.get("errno") not in files.DAMAGED:
                 raise
             self._suspect(name, str(error), now)
@@ -105,9 +109,11 @@ class Intake:
             return None
         self._suspects.pop(name, None)
         if files.exists(self._place.result_path(task_id)):
-            self._finish_left(task_id, path)
+            if not self._finish_left(task_id, path):
+                self._again.add(name)
             return None
         if task_id in self._claims and self._claims.of(task_id) is not None:
+            self._again.add(name)
             return None
         holder = foreign_holder(document)
         if holder is not None:
@@ -168,6 +174,8 @@ class Intake:
         self.line.discard(popped.task.id)
 
     def foreign_lease(self, task_id: str) -> Lease | None:
+        if task_id not in self._popped:
+            self.read_ready(task_id)  # notes it, if it was popped since the last look
         popped = self._popped.get(task_id)
         return None if popped is None else self._lease_of(popped)
 
@@ -186,6 +194,7 @@ class Intake:
         """One look at everything others may have changed. See Store.settle."""
         with self._lock:
             quarantined = self._quarantined()
+            self._look_again()
             adopted = self._adopt_new()
             finished = sum(map(self._follow, self.results.settle())) + self.finish_claimed()
             promoted = self._promote(now)
@@ -198,6 +207,15 @@ class Intake:
         if self._tasks_due.is_due() and self._lock.acquire(blocking=wait):
             try:
                 self._adopt_new()
+            finally:
+                self._lock.release()
+
+    def look_at_awaited(self) -> None:
+        """The results somebody here waits for, if any may have come; not if a sweep is at it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                for result in self.results.awaited():
+                    self._follow(result)
             finally:
                 self._lock.release()
 
@@ -227,9 +245,18 @@ class Intake:
                 self._popped.pop(task_id, None)
             fresh = [name for name in names if name[:36] not in known and name not in self._suspects]
             adopted += sum(self._adopt(name) for name in fresh if name[:36] not in self._popped)
-        for name in [*self._suspects, *(f"{task_id}.json" for task_id in self._popped)]:
+        again, self._again = self._again, set()
+        for name in [*self._suspects, *(f"{task_id}.json" for task_id in self._popped), *again]:
             adopted += self._adopt(name)
         return adopted
+
+    def _look_again(self) -> None:
+        """A few waiting files per sweep, in turn: who pops a task by rewriting it changes no name in the folder."""
+        if not self._turn:
+            self._turn = list(self.line.ids())
+        for task_id in [self._turn.pop() for _ in self._turn[:LOOKS_PER_SWEEP]]:
+            if task_id in self.line and self.read_ready(task_id) is None:
+                self.line.discard(task_id)
 
     def finish_claimed(self) -> int:
         """Claims whose result stands: their finisher died between the two steps of a finish."""

@@ -174,12 +174,29 @@ class Queue:
             if standing is not None and worker in (None, standing.worker):
                 return standing
             if standing is None:
-                lease = self.claim_one(task_id, worker or ANONYMOUS).lease
+                return self._finish_unclaimed(task_id, worker, data, failure)
         if lease is None or not (worker in (None, lease.worker) or lease.worker == ANONYMOUS):
             raise LeaseLost(f"task {task_id} is held, or was finished, by another worker", task_id=task_id)
-        if failure is None:
-            return self.complete(task_id, lease.token, data)
-        return self.fail(task_id, lease.token, failure)
+        return self._finish_held(lease, data, failure)
+
+    def _finish_unclaimed(self, task_id: str, worker: str | None, data: JsonValue,
+                          failure: Failure | None) -> Result | None:
+        """Claim it for the one who brings its result. A result that cannot be stored leaves the task as it was."""
+        lease = self.claim_one(task_id, worker or ANONYMOUS).lease
+        try:
+            return self._finish_held(lease, data, failure)
+        except InvalidRequest:
+            self.store.requeue(lease, None)
+            raise
+
+    def _finish_held(self, lease: Lease, data: JsonValue, failure: Failure | None) -> Result | None:
+        task_id = lease.task_id
+        if lease.token:
+            return self.complete(task_id, lease.token, data) if failure is None else self.fail(
+                task_id, lease.token, failure)
+        if failure is None:  # popped in place by an old program: there is no token
+            return self._finish(lease, None, "success", data, None)
+        return self._fail(lease, failure)
 
     def sweep(self) -> SweepReport:
         """Expire, promote, adopt, finish, quarantine: everything that happens without a caller. Idempotent."""
@@ -213,8 +230,7 @@ class Queue:
                 expired: Expired | None = None) -> Result:
         result = Result(lease.task_id, lease.worker, status, data, self.clock.now(), error, lease.attempt, lease.token,
                         lease.claimed_at)
-        self.store.finish(lease, task, result, expired=expired)
-        return result
+        return self.store.finish(lease, task, result, expired=expired)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -247,6 +263,11 @@ class Queue:
     def counts(self) -> Counts:
         return self.store.counts()
 
+    def glance(self) -> None:
+        """Look for what other processes added, if anybody here waits. Cheap; see ``sweep.Lookout``."""
+        if self.bell.has_waiters:
+            self.store.glance()
+
     def lease_of(self, task_id: str) -> Lease | None:
         return self.store.lease_of(task_id)
 
@@ -262,8 +283,9 @@ class Queue:
     def _standing(self, task_id: str, token: str) -> Result:
         """The result this very token wrote before. Raises LeaseLost when there is none."""
         result = self.store.result(task_id)
-        if result is not None and result.token == token:
-            return result
+        if result is not None and token and result.token == token:
+            lease = Lease(task_id, result.worker, result.attempt or 1, token, 0, result.completed_at)
+            return self.store.finish(lease, None, result)  # says it again, once it is durable
         raise LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
                         hint="stop working on it: it was given to another worker, or is finished")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from taskspool.clock import Clock
@@ -10,6 +12,7 @@ from taskspool.engine import files
 from taskspool.engine.group_commit import GroupCommit, system_syncfs
 from taskspool.engine.layout import FOLDER_OF, FOLDERS, claim_name
 from taskspool.engine.task import Lease, State
+from taskspool.errors import TaskspoolError
 from taskspool.settings import Settings
 
 SYNCED_FOLDERS = ("tasks", "scheduled", "results", "keys", "meta", "done", "dead", "quarantine")
@@ -67,6 +70,24 @@ class Place:
         files.write_new(path, content, sync=self.is_durable, flush=self._group.flush)
         return path
 
+    @contextmanager
+    def beside(self, *contents: bytes) -> Iterator[list[str]]:
+        """Temporary files with these contents, for a rename or a link. What a failure leaves of them is removed."""
+        paths: list[str] = []
+        try:
+            for content in contents:
+                paths.append(self.write_temporary(content))
+            yield paths
+        except BaseException:
+            for path in paths:
+                files.discard(path)
+            raise
+
+    def install(self, content: bytes, target: str) -> None:
+        """``target`` has ``content``, whole, in one step: the rename is the instant."""
+        with self.beside(content) as [temporary]:
+            files.move(temporary, target)
+
     def sync(self, folder: str) -> None:
         """The names in ``folder`` are on the disk when this returns, if the store is durable."""
         if self.is_durable:
@@ -75,26 +96,34 @@ class Place:
     def quarantine(self, folder: str, name: str, reason: str) -> None:
         """Move ``folder/name`` to ``quarantine/``, with the reason beside it; the reason is written first."""
         stamp = f"{int(self.clock.now().timestamp() * 1000):x}"
-        target = self.path("quarantine", f"{stamp}-{name}"[:200])
+        kept = name.encode("utf-8", "replace")[:200].decode("utf-8", "replace")
+        target = self.path("quarantine", f"{stamp}-{kept}")
+        files.write_new(f"{target}.reason.txt", f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"),
+                        sync=self.is_durable)
         try:
-            files.write_new(f"{target}.reason.txt", f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"),
-                            sync=self.is_durable)
             files.move(self.path(folder, name), target)
         except FileNotFoundError:
+            files.discard(f"{target}.reason.txt")  # somebody was faster
+        except TaskspoolError:
             files.discard(f"{target}.reason.txt")
+            raise
 
 
 class Due:
     """Says when the next look at a folder is worth its price: never more than about a twentieth of the time.
 
-    A folder whose modification time stands still need not be read again, once two looks have seen the same time: a
-    name that came right after the first, in the same tick of the file system's clock, is seen by the second.
+    A folder whose modification time stands still need not be read again, once that time has been known for longer
+    than the coarsest clock of a file system ticks: a name may come right after a look, in the same tick.
     """
+
+    COARSEST_TICK_SECONDS = 2.5
+    """FAT counts in steps of 2 s, ext3 and HFS+ of 1 s."""
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._path = path
         self._clock = clock
         self._seen = -1
+        self._seen_at = 0.0
         self._confirmed = -1
         self._not_before = 0.0
 
@@ -107,8 +136,9 @@ class Due:
         began = self._clock.monotonic()
         changed_at = files.changed_at(self._path)
         names = files.names(self._path)
-        self._confirmed = changed_at if changed_at == self._seen else -1
-        self._seen = changed_at
+        if changed_at != self._seen:
+            self._seen, self._seen_at = changed_at, began
+        self._confirmed = changed_at if began - self._seen_at >= self.COARSEST_TICK_SECONDS else -1
         took = self._clock.monotonic() - began
-        self._not_before = began + took * 20 if took > 0.01 else 0.0
+        self._not_before = began + took * 40 if took > 0.001 else 0.0
         return names

@@ -85,10 +85,10 @@ class Presence:
         path = self._place.path("meta", "epoch")
         try:
             epoch = int(files.read(path, 64)[0]) + 1
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, files.NotRegular):
             epoch = 1
         self._place.epoch = epoch
-        files.move(self._place.write_temporary(b"%d\n" % epoch), path)
+        self._place.install(b"%d\n" % epoch, path)
         self._place.sync("meta")
         return epoch
 

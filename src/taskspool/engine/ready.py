@@ -54,8 +54,8 @@ class ReadyLine:
                 self._sizes[known.rank] -= 1
             self._entries[entry.task_id] = entry
             self._sizes[entry.rank] += 1
-            heapq.heappush(self._all, entry)
-            heapq.heappush(self._by_type.setdefault(entry.type, []), entry)
+            self._push(self._all, entry)
+            self._push(self._by_type.setdefault(entry.type, []), entry)
             self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
             return True
 
@@ -108,6 +108,13 @@ class ReadyLine:
             if entry >= self._last[entry.rank]:
                 return before + self._sizes[entry.rank]
             return 1 + sum(other < entry for other in self._entries.values())
+
+    def _push(self, heap: list[Entry], entry: Entry) -> None:
+        """Onto ``heap``, which is cleared of gone entries before they are its greater part."""
+        heapq.heappush(heap, entry)
+        if len(heap) > 64 + 2 * len(self._entries):
+            heap[:] = [one for one in heap if self._entries.get(one.task_id) is one]
+            heapq.heapify(heap)
 
     def _drop(self, task_id: str) -> Entry | None:
         entry = self._entries.pop(task_id, None)

@@ -23,6 +23,7 @@ class ResultsWatch:
         self._reading = reading
         self._bell = bell
         self._due = Due(place.path("results"), place.clock)
+        self._glanced_at = 0
         self._unread: list[str] = []
         self._halves: dict[str, Suspect] = {}
 
@@ -40,7 +41,7 @@ class ResultsWatch:
                 if not files.exists(self._place.result_path(task_id)):
                     ledger.forget(task_id)
             self._unread = list(names - known)
-        new = [result for task_id in self._bell.awaited_results if (result := self._read(task_id)) is not None]
+        new = self._read_awaited()
         halves = [result for task_id in list(self._halves) if (result := self._read(task_id)) is not None]
         ends_at = self._place.clock.monotonic() + budget_seconds
         while self._unread and self._place.clock.monotonic() <= ends_at:
@@ -48,6 +49,17 @@ class ResultsWatch:
             if result is not None:
                 new.append(result)
         return new + halves
+
+    def awaited(self) -> list[Result]:
+        """New results that somebody waits for, when the folder has changed since the last time."""
+        changed_at = files.changed_at(self._place.path("results"))
+        if changed_at == self._glanced_at:
+            return []
+        self._glanced_at = changed_at
+        return self._read_awaited()
+
+    def _read_awaited(self) -> list[Result]:
+        return [result for task_id in self._bell.awaited_results if (result := self._read(task_id)) is not None]
 
     def catch_up(self) -> list[Result]:
         """All results not seen before."""

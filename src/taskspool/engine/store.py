@@ -73,11 +73,11 @@ class Store(Protocol):
     def extend(self, lease: Lease) -> None:
         """The lease starts anew. Raises LeaseLost."""
 
-    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> None:
+    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> Result:
         """Claimed -> done (success) or dead (error), with the result. ``task`` None: its content did not change.
 
-        A result of the same token is already there: nothing happens. Any other: LeaseLost. With ``expired`` the
-        move is made only if its holder gave no sign since.
+        Returns the result that stands: this one, or the one the same token wrote before. Any other is there, or the
+        lease is stale: LeaseLost. With ``expired`` the move is made only if its holder gave no sign since.
         """
 
     def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
@@ -92,6 +92,9 @@ class Store(Protocol):
     def settle(self, now: datetime) -> SweepReport:
         """Everything a sweep does but expiry: promote what is due, adopt foreign files, finish half-made moves,
         quarantine what cannot be read, remove what the dead left in ``tmp``."""
+
+    def glance(self) -> None:
+        """A cheap look for what other processes added, on behalf of those who wait now. Called 50 times a second."""
 
     def lease_of(self, task_id: str, token: str | None = None) -> Lease | None:
         """Who holds the task now. With ``token``: its lease as far as is known here; the move that follows checks."""

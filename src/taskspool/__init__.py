@@ -1,0 +1,23 @@
+"""taskspool: a task queue you can ``ls``. ``taskspool.Client`` hands tasks over, ``@taskspool.handler`` does them.
+
+Both are fetched when first named: importing this package does nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskspool.client import Client as Client
+    from taskspool.worker.handlers import handler as handler
+
+_HOMES = {"Client": "taskspool.client", "handler": "taskspool.worker.handlers"}
+
+__all__ = ["Client", "handler"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
