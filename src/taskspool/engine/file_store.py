@@ -33,6 +33,8 @@ from taskspool.engine.task import (
 from taskspool.errors import IdempotencyConflict, LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
 from taskspool.settings import Settings
 
+CLAIM_TRIES = 5
+
 
 class FileStore:
     """Implements ``store.Store`` on the folder of ``settings``."""
@@ -47,6 +49,7 @@ class FileStore:
         self._intake = Intake(self._place, self._claims, self._reading, self.bell)
         self._batches = Batches(self._place, self._reading)
         self._line = self._intake.line
+        self._untold: list[Lease] = []
 
     # -- taking part ---------------------------------------------------------------------------------------------
 
@@ -150,6 +153,9 @@ class FileStore:
         if snapshot.state is State.READY:
             self._line.discard(task_id)
             claim = self._claim_or_put_back(entry_of(snapshot.task), worker, lease_seconds)
+            snapshot = snapshot if claim else self._reading.find(task_id) or snapshot
+        if claim is None and snapshot.state is State.READY:
+            raise StoreUnavailable(f"task {task_id} cannot be read this moment", task_id=task_id)
         if claim is None:
             raise TaskNotClaimable(f"task {task_id} is not waiting: it is {snapshot.state.value}", task_id=task_id,
                                    state=snapshot.state.value)
@@ -176,28 +182,46 @@ class FileStore:
         if not self._rename_claim(path, target):
             return None
         self._claims.add(lease)
-        if files.file_number(target) != number:  # written anew between the look and the rename: look again
-            reread = self._reread(target, task.id)
-            if reread is None:
-                self._claims.remove(lease)
-                files.move(target, path)
-                return None
-            task = reread
-        return Claim(task, lease)
+        try:  # written anew between the look and the rename: look again
+            current = task if files.file_number(target) == number else self._reread(target, task.id)
+        except FileNotFoundError:  # a foreign result came this moment, and the file has followed it
+            return None
+        except StoreUnavailable:
+            self._untold.append(lease)
+            self._give_back_untold()
+            raise
+        if current is None:
+            self._untold.append(lease)
+            self._give_back_untold()
+            return None
+        return Claim(current, lease)
 
     def _rename_claim(self, path: str, target: str) -> bool:
         """False when somebody was faster."""
-        try:
-            files.move(path, target)  # the instant: the task is this worker's
-        except FileNotFoundError:
-            if not files.exists(path):
-                return False
-            files.make_folder(target.rpartition("/")[0])
+        for _ in range(CLAIM_TRIES):
             try:
-                files.move(path, target)
+                files.move(path, target)  # the instant: the task is this worker's
             except FileNotFoundError:
-                return False
-        return True
+                if not files.exists(path):
+                    return False
+                files.make_folder(target.rpartition("/")[0])  # a start may remove it again: it was empty
+            else:
+                return True
+        raise StoreUnavailable(f"the folder of {target} does not stay")
+
+    def _give_back_untold(self) -> None:
+        """Claims -> ready, that nobody was told of because looking at them failed. Tried until it works."""
+        for lease in [self._untold.pop() for _ in range(len(self._untold))]:
+            try:
+                with self._place.moves.of(lease.task_id):
+                    files.move(self._place.lease_path(lease), self._place.task_path(State.READY, lease.task_id))
+            except FileNotFoundError:
+                pass  # finished, or given back, by somebody else
+            except StoreUnavailable:
+                self._untold.append(lease)
+                continue
+            self._claims.remove(lease)
+            self._intake.came_back(lease.task_id, State.READY)
 
     def _reread(self, path: str, task_id: str) -> Task | None:
         """The task as it is now; None when it is not claimable as it stands."""
@@ -211,7 +235,8 @@ class FileStore:
 
     def extend(self, lease: Lease) -> None:
         try:
-            files.touch(self._place.lease_path(lease))  # the instant: observers see a new sign of life
+            with self._place.moves.of(lease.task_id):  # an expiry under way ends first: then the beat is refused
+                files.touch(self._place.lease_path(lease))  # the instant: observers see a new sign of life
         except FileNotFoundError:
             raise _lost(lease) from None
 
@@ -284,6 +309,7 @@ class FileStore:
         return overdue + self._intake.overdue_foreign()
 
     def settle(self, now: datetime) -> SweepReport:
+        self._give_back_untold()
         finished = self._batches.finish_left(self._presence)
         removed = self._intake.remove_temporary(self._presence)
         report = self._intake.settle(now)

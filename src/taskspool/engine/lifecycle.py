@@ -143,7 +143,8 @@ class Queue:
 
     def _fail(self, lease: Lease, failure: Failure) -> Result | None:
         task = self.task(lease.task_id).task
-        failed = replace(task, attempts=task.attempts + _uncounted(task, lease), last_error=failure.message[:MAX_ERROR_CHARS])
+        failed = replace(task, attempts=task.attempts + _uncounted(task, lease),
+                         last_error=failure.message[:MAX_ERROR_CHARS])
         if failure.retryable and failed.attempts <= failed.max_retries:
             wait = failure.retry_after_seconds
             wait = self._backoff(failed.attempts) if wait is None else wait

@@ -98,8 +98,7 @@ class Place:
         stamp = f"{int(self.clock.now().timestamp() * 1000):x}"
         kept = name.encode("utf-8", "replace")[:200].decode("utf-8", "replace")
         target = self.path("quarantine", f"{stamp}-{kept}")
-        files.write_new(f"{target}.reason.txt", f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"),
-                        sync=self.is_durable)
+        self.install(f"{folder}/{name}: {reason}\n".encode("utf-8", "replace"), f"{target}.reason.txt")
         try:
             files.move(self.path(folder, name), target)
         except FileNotFoundError:

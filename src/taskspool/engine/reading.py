@@ -125,10 +125,13 @@ class Reading:
             if result is None or result.completed_at >= before:
                 continue
             with self._place.moves.of(task_id):
-                for state in FINAL_STATES:
-                    files.discard(self._place.task_path(state, task_id))
-                pruned += files.discard(self._place.result_path(task_id))
+                paths = [self._place.task_path(state, task_id) for state in FINAL_STATES]
+                for path in paths:
+                    files.discard(path)
+                if any(map(files.exists, paths)) or not files.discard(self._place.result_path(task_id)):
+                    continue  # the disk refused: its result stays, until both can go
                 self.ledger.forget(task_id)
+                pruned += 1
         return pruned
 
     # -- is everything in order ----------------------------------------------------------------------------------

@@ -1,0 +1,28 @@
+"""The bridge, port 8091: one queue over HTTP, in the two dialects its clients speak."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from taskspool.doors.bridge.client_views import ClientViews
+from taskspool.doors.bridge.overview_views import OverviewViews
+from taskspool.doors.bridge.routes import client_routes, overview_routes, worker_routes
+from taskspool.doors.bridge.worker_views import WorkerViews
+from taskspool.engine.lifecycle import Queue
+from taskspool.settings import Settings
+from taskspool.web.app import build_app
+
+PAGES = frozenset({"/", "/docs"})
+EXPLAIN_MISSING = {
+    "/api/tasks/": "no task has this id: ids are lower-case UUIDs, as POST /api/tasks returns them",
+    "/api/results/": "no task has this id: ids are lower-case UUIDs, as POST /api/tasks returns them",
+}
+
+
+def create_app(queue: Queue, settings: Settings) -> Flask:
+    """The bridge over ``queue``, which the caller has started and will close."""
+    overview = OverviewViews(queue, settings)
+    routes = [*overview_routes(overview), *client_routes(ClientViews(queue, settings)),
+              *worker_routes(WorkerViews(queue, settings))]
+    overview.describe(routes)
+    return build_app(__name__, settings, routes, pages=PAGES, explain_missing=EXPLAIN_MISSING)

@@ -1,0 +1,281 @@
+"""The front: one ASGI callable with a WSGI app (Flask) inside.
+
+Every request is read completely on the event loop, so a slow client costs a socket and no thread. Then the WSGI app
+is called once: *inline* when the door says that the request is quick (it neither syncs a file nor lists a folder;
+the hop to a thread costs more than such a request itself), else in a bounded pool of threads. A request whose view
+answers "park me" waits on the event loop (see ``web.waiting``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from taskspool.errors import InvalidRequest, PayloadTooLarge, TaskspoolError
+from taskspool.web.waiting import SEAT, Answer, Parked, Seat, ask, ask_again, is_parked
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BODY = "taskspool.body"
+"""Key of the request's whole body (bytes) in the WSGI environ."""
+REFUSAL = "taskspool.refusal"
+"""Key of the error the front found before the app was asked; the onion raises it."""
+TARGET = "REQUEST_URI"
+"""Key of the request's target as it stood on the request line."""
+
+ENVELOPE_BYTES = 64 * 1024
+"""What a request may carry beside the task itself."""
+POOL_THREADS = 32
+"""Enough that durable writes share their fsync (group commit), few enough that threads do not fight for the GIL."""
+BODY_SECONDS = 60.0
+"""A body must be complete within this time."""
+DRAIN_BYTES = 32 << 20
+"""How much of a body that is too large is read and thrown away, so that its sender can read the 413."""
+
+_NAMES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH", b"host": "HTTP_HOST",
+          b"user-agent": "HTTP_USER_AGENT", b"accept": "HTTP_ACCEPT", b"accept-encoding": "HTTP_ACCEPT_ENCODING",
+          b"connection": "HTTP_CONNECTION"}
+
+
+class Front:
+    """ASGI application over the WSGI application ``app``.
+
+    ``is_quick(method, path)`` says whether a request runs inline. ``max_body_bytes`` is the largest body read.
+    """
+
+    def __init__(self, app: WSGIApplication, *, is_quick: Callable[[str, str], bool], max_body_bytes: int,
+                 threads: int = POOL_THREADS) -> None:
+        self._app = app
+        self.is_quick = is_quick if sys.platform != "win32" else _never
+        self._max_body_bytes = max_body_bytes
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._parked: set[asyncio.Future[bool]] = set()
+        self._is_stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        environ: WSGIEnvironment | None = scope.get("parked")
+        is_inline = environ is not None or self.is_quick(scope["method"], scope["path"])
+        is_unread = False
+        answer: Answer | None = None
+        if environ is None:
+            environ = self.environ(scope)
+            if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+                try:
+                    is_unread = await self._read_body(environ, receive)
+                except ConnectionResetError:
+                    return  # the client left in the middle of its body: there is nobody to answer
+            answer = await self._call(is_inline, ask, environ)
+        parked: Parked | None = environ[SEAT].parked
+        if parked is not None:
+            answer = await self._hold(environ, parked, is_inline, receive)
+        if answer is not None:
+            if is_unread:
+                answer.headers.append(("Connection", "close"))
+            await _send(answer, send)
+
+    def environ(self, scope: Scope, body: bytes = b"") -> WSGIEnvironment:
+        """The WSGI environ of ``scope``, with a seat in the waiting room, and the body if it is known by now."""
+        environ = _environ(scope)
+        environ[SEAT] = Seat()
+        if body:
+            environ[BODY], environ["wsgi.input"] = body, BytesIO(body)
+        return environ
+
+    def answer(self, environ: WSGIEnvironment) -> Answer | None:
+        """Ask the app inline; None when it wants the request to be parked (``scope["parked"]`` brings it back)."""
+        answer = ask(self._app, environ)
+        return None if environ[SEAT].parked is not None else answer
+
+    def stop(self) -> None:
+        """Let every parked request go with what there is, and park none any more. Call it on the event loop."""
+        self._is_stopping = True
+        for future in list(self._parked):
+            _settle(future, False)
+
+    def close(self) -> None:
+        """End the pool. Requests still running in it finish, new ones are not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, is_inline: bool, call: Callable[..., Answer], environ: WSGIEnvironment,
+                    **options: bool) -> Answer:
+        if is_inline:
+            return call(self._app, environ, **options)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: call(self._app, environ, **options))
+
+    async def _read_body(self, environ: WSGIEnvironment, receive: Receive) -> bool:
+        """Put the body, or the refusal of it, into ``environ``; whether a part of it was left unread.
+
+        Raises ConnectionResetError when the client left.
+        """
+        limit = self._max_body_bytes
+        declared = int(environ.get("CONTENT_LENGTH") or 0)
+        if declared > limit and (declared > limit + DRAIN_BYTES or "HTTP_EXPECT" in environ):
+            environ[REFUSAL] = _too_large(limit)
+            return True
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body, is_complete = await _collect(receive, limit)
+        except TimeoutError:
+            environ[REFUSAL] = SlowBody(f"the body was not complete within {BODY_SECONDS:g} seconds")
+            return True
+        if body is None:
+            environ[REFUSAL] = _too_large(limit)
+            return not is_complete
+        environ[BODY], environ["wsgi.input"], environ["CONTENT_LENGTH"] = body, BytesIO(body), str(len(body))
+        return False
+
+    async def _hold(self, environ: WSGIEnvironment, parked: Parked, is_inline: bool,
+                    receive: Receive) -> Answer | None:
+        """Wait for the parked request's answer. None: its client has left, and takes nothing with it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + parked.seconds
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            while not self._is_stopping:
+                rung: asyncio.Future[bool] = loop.create_future()
+                leave = parked.join(lambda rung=rung: _wake(loop, rung))  # type: ignore[misc]  # binds this round's
+                answer = await self._call(is_inline, ask_again, environ, may_wait=True)
+                if not is_parked(environ):
+                    leave(False)
+                    return _unless_gone(answer, environ, gone)
+                is_rung = await self._ring(rung, gone, until - loop.time())
+                leave(is_rung and not gone.done())
+                if gone.done():
+                    return None
+                if not is_rung:
+                    break
+            answer = await self._call(is_inline, ask_again, environ, may_wait=False)
+            return _unless_gone(answer, environ, gone)
+        finally:
+            gone.cancel()
+
+    async def _ring(self, rung: asyncio.Future[bool], gone: asyncio.Future[None], seconds: float) -> bool:
+        """Whether the bell rang before time was up, the client left or the server stops."""
+        self._parked.add(rung)
+        try:
+            await asyncio.wait((rung, gone), timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # a client's leaving that reached us together with the ring is seen now
+            return rung.done() and rung.result()
+        finally:
+            self._parked.discard(rung)
+
+
+class SlowBody(InvalidRequest):
+    """The rest of the body did not come."""
+
+    code = "REQUEST_TIMEOUT"
+    status = 408
+
+
+def _never(_method: str, _path: str) -> bool:
+    """On Windows a file that somebody has open makes a rename wait: nothing runs on the event loop there."""
+    return False
+
+
+def _environ(scope: Scope) -> WSGIEnvironment:
+    """The WSGI environ (PEP 3333) of an ASGI request."""
+    raw_path: bytes = scope["raw_path"]
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": scope["server"][0],
+        "SERVER_PORT": str(scope["server"][1]),
+        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        TARGET: scope.get("target", raw_path).decode("latin-1"),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        BODY: b"",
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name = _NAMES.get(raw_name) or _name(raw_name)
+        if name:
+            value = raw_value.decode("latin-1")
+            environ[name] = f"{environ[name]},{value}" if name in environ else value
+    return environ
+
+
+def _name(raw_name: bytes) -> str:
+    """The environ's name of a header; '' for one with an underscore: "x_worker_name" would pass for another."""
+    return "" if b"_" in raw_name else "HTTP_" + raw_name.decode("latin-1").upper().replace("-", "_")
+
+
+async def _collect(receive: Receive, limit: int) -> tuple[bytes | None, bool]:
+    """The whole body, and whether it was read to its end; None when it is larger than ``limit`` bytes.
+
+    Of one that is too large up to ``DRAIN_BYTES`` are read and thrown away.
+    """
+    chunks: list[bytes] = []
+    total = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ConnectionResetError
+        chunk = message.get("body", b"")
+        total += len(chunk)
+        if total > limit:
+            chunks.clear()
+        else:
+            chunks.append(chunk)
+        if not message.get("more_body") or total > limit + DRAIN_BYTES:
+            return None if total > limit else b"".join(chunks), not message.get("more_body")
+
+
+def _too_large(limit: int) -> TaskspoolError:
+    return PayloadTooLarge(f"the body is larger than {limit} bytes", field="body", rule=f"at most {limit} bytes",
+                           hint="put large data into a file and send its path")
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _settle(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, rung: asyncio.Future[bool]) -> None:
+    """Ring for a parked request, from any thread."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the server has stopped, nobody waits any more
+        loop.call_soon_threadsafe(_settle, rung, True)
+
+
+def _unless_gone(answer: Answer, environ: WSGIEnvironment, gone: asyncio.Future[None]) -> Answer | None:
+    """``answer``, or None, and what it would have taken is given back, when its client has left."""
+    if not gone.done():
+        return answer
+    give_back = environ[SEAT].give_back
+    if give_back is not None:
+        give_back()
+    return None
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    await send({"type": "http.response.start", "status": int(answer.status[:3]), "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body()})

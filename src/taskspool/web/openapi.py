@@ -1,0 +1,83 @@
+"""OpenAPI 3.1 from the route declarations: what is served is what is described."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from taskspool.web.route import Route
+
+_PLACE = re.compile(r"<(?:([a-z_]+):)?([a-z_]+)>")
+_REF = "#/components/schemas/{model}"
+TASK_ID = {"type": "string", "format": "uuid",
+           "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
+
+Mode = Literal["validation", "serialization"]
+
+
+def describe(routes: Sequence[Route], *, title: str, version: str, description: str,
+             error: type[BaseModel]) -> dict[str, Any]:
+    """The description as a JSON value. ``error`` is the shape of every answer from 400 on."""
+    routes = [route for route in routes if route.is_documented]
+    names, schemas = _schemas(routes, error)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = _PLACE.sub(r"{\2}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, names, error)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": description,
+                 "license": {"name": "MIT", "identifier": "MIT"}},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+Names = dict[type[BaseModel], dict[str, str]]
+
+
+def _schemas(routes: Iterable[Route], error: type[BaseModel]) -> tuple[Names, dict[str, Any]]:
+    """Model -> reference, and the schemas referred to."""
+    models: list[tuple[type[BaseModel], Mode]] = [(error, "serialization")]
+    for route in routes:
+        models += [] if route.body is None else [(route.body, "validation")]
+        models += [(model, "serialization") for _, model in route.replies.values() if model is not None]
+    refs, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF)
+    return {cast("type[BaseModel]", model): ref for (model, _), ref in refs.items()}, definitions.get("$defs", {})
+
+
+def _operation(route: Route, names: Names, error: type[BaseModel]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}_{re.sub('[^a-z]+', '_', route.path).strip('_')}",
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": [
+            *_path_parameters(route.path),
+            *({"name": one.name, "in": one.place, "schema": one.schema, "description": one.description}
+              for one in route.parameters),
+        ],
+        "responses": {str(status): _response(text, names.get(model or error) if model or status >= 400 else None)
+                      for status, (text, model) in sorted(route.replies.items())},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": not route.is_body_optional,
+                                    "content": {"application/json": {"schema": names[route.body]}}}
+    return operation
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "path", "required": True,
+             "schema": TASK_ID if kind == "task_id" else {"type": "string", "minLength": 1, "maxLength": 128,
+                                                                 "format": "name"}}
+            for kind, name in _PLACE.findall(path)]
+
+
+def _response(text: str, schema: dict[str, str] | None) -> dict[str, Any]:
+    content = {} if schema is None else {"content": {"application/json": {"schema": schema}}}
+    return {"description": text, **content}

@@ -1,0 +1,274 @@
+"""What a process was about to do when it was killed: one short story per verb.
+
+``prepare`` sets the stage in a process that ends without tidying up; ``act`` is the part that is killed. Tasks carry
+their number in ``data["n"]``, so that they are known by it even if nobody was told their id. Reports:
+
+    ("try", n, ...)               these tasks are about to be put
+    ("put", id, n)                acknowledged: the task exists
+    ("claimed", id, token)        acknowledged: held by this token, remote
+    ("local", id)                 acknowledged: held by this process
+    ("done" | "dead", id, data)   acknowledged: finished
+    ("waits", id, attempts)       acknowledged: given back, with so many failed attempts
+    ("pruned", id)                acknowledged: gone
+    ("key", key, id, n)           acknowledged: the key stands for this task
+    ("batch", n, ...)             these tasks come together or not at all
+    ("run", id)                   somebody outside took it and may never answer
+    ("pruning", id)               may be gone from now on
+    ("planted", name)             rubbish that others left in tasks/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from fake_clock import FakeClock
+from faults.forks import Report
+from taskspool.engine.lifecycle import Failure, Queue
+from taskspool.engine.task import NewTask, Priority
+from taskspool.errors import LeaseLost
+
+LEASE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Stage:
+    queue: Queue
+    clock: FakeClock
+    folder: Path
+    report: Report
+
+    def put(self, n: int, key: str | None = None, **fields: Any) -> str:
+        self.report("try", n)
+        answer = self.queue.enqueue(NewTask("ping", {"n": n}, **fields), key=key)
+        self.report("put", answer.task_id, n)
+        if key is not None:
+            self.report("key", key, answer.task_id, n)
+        return answer.task_id
+
+    def claim(self, task_id: str) -> str:
+        token = self.queue.claim_one(task_id, "w").lease.token
+        self.report("claimed", task_id, token)
+        return token
+
+    def sweep_after(self, seconds: float) -> None:
+        self.queue.sweep()
+        self.queue.sweep()
+        self.clock.advance(seconds)
+        self.queue.sweep()
+
+
+def foreign(path: Path, document: object) -> None:
+    """How other programs write: truncate, then write, in place. A slow one has only half there."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    act: Callable[[Stage, dict[str, Any]], None]
+    prepare: Callable[[Stage], dict[str, Any]] = lambda stage: {}
+    kills_the_start_too: bool = False
+    keeps_claims: bool = False
+    """No claim may be lost: nothing finishes and no time passes."""
+
+
+def _ready(stage: Stage) -> dict[str, Any]:
+    return {"ids": [stage.put(n) for n in range(2)]}
+
+
+def _held(stage: Stage, **fields: Any) -> dict[str, Any]:
+    ids = [stage.put(n, **fields) for n in range(2)]
+    return {"ids": ids, "tokens": [stage.claim(task_id) for task_id in ids]}
+
+
+def _held_with_retry(stage: Stage) -> dict[str, Any]:
+    return _held(stage, max_retries=1)
+
+
+def submit(stage: Stage, _: dict[str, Any]) -> None:
+    stage.put(0)
+    stage.put(1, priority=Priority.HIGH)
+
+
+def submit_key(stage: Stage, _: dict[str, Any]) -> None:
+    first = stage.put(0, key="k0")
+    assert stage.put(0, key="k0") == first
+    stage.put(1, key="k1")
+
+
+def batch(stage: Stage, _: dict[str, Any]) -> None:
+    for key, numbers in ((None, (0, 1, 2)), ("k", (3, 4))):
+        stage.report("try", *numbers)
+        stage.report("batch", *numbers)
+        for answer, n in zip(stage.queue.enqueue_many([NewTask("ping", {"n": n}) for n in numbers], key=key), numbers,
+                             strict=True):
+            stage.report("put", answer.task_id, n)
+
+
+def claim(stage: Stage, told: dict[str, Any]) -> None:
+    for one in stage.queue.claim("w", max_tasks=1):
+        stage.report("claimed", one.task.id, one.lease.token)
+    for one in stage.queue.claim("another/worker", max_tasks=1):
+        stage.report("claimed", one.task.id, one.lease.token)
+
+
+def claim_local(stage: Stage, told: dict[str, Any]) -> None:
+    for one in stage.queue.claim("w", max_tasks=2, lease_seconds=0):
+        stage.report("local", one.task.id)
+
+
+def heartbeat(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id, token in zip(told["ids"], told["tokens"], strict=True):
+        stage.queue.extend(task_id, token)
+        stage.report("claimed", task_id, token)
+
+
+def complete(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id, token in zip(told["ids"], told["tokens"], strict=True):
+        stage.queue.complete(task_id, token, {"by": "us"})
+        stage.report("done", task_id, {"by": "us"})
+    stage.queue.complete(told["ids"][0], told["tokens"][0], {"by": "again"})
+    stage.report("done", told["ids"][0], {"by": "us"})
+
+
+def fail(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id, token in zip(told["ids"], told["tokens"], strict=True):
+        result = stage.queue.fail(task_id, token, Failure("no", data={"why": 1}))
+        if result is None:
+            stage.report("waits", task_id, 1)
+        else:
+            stage.report("dead", task_id, {"why": 1})
+
+
+def release(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id, token, delay in zip(told["ids"], told["tokens"], (0, 30), strict=True):
+        stage.queue.release(task_id, token, delay_seconds=delay)
+        stage.report("waits", task_id, 0)
+
+
+def expire(stage: Stage, told: dict[str, Any]) -> None:
+    stage.sweep_after(LEASE_SECONDS)
+
+
+def promote(stage: Stage, told: dict[str, Any]) -> None:
+    stage.sweep_after(LEASE_SECONDS)
+
+
+def _scheduled(stage: Stage) -> dict[str, Any]:
+    told = _held_with_retry(stage)
+    fail(stage, told)
+    return told
+
+
+def _foreign_id(n: int) -> str:
+    return f"{n:08x}-0000-4000-8000-000000000000"
+
+
+def foreign_drop(stage: Stage, told: dict[str, Any]) -> None:
+    for n in range(2):
+        stage.report("try", n)
+        foreign(stage.folder / "tasks" / f"{_foreign_id(n)}.json", {"type": "ping", "data": {"n": n}})
+        stage.report("put", _foreign_id(n), n)
+        stage.queue.sweep()
+    claim(stage, told)
+
+
+def quarantine(stage: Stage, told: dict[str, Any]) -> None:
+    for name in (half := f"{_foreign_id(7)}.json", "note.json", link := f"{_foreign_id(8)}.json"):
+        stage.report("planted", name)
+    foreign(stage.folder / "tasks" / half, '{"type": "ping", "da')
+    foreign(stage.folder / "tasks" / "note.json", "[]")
+    os.symlink("/etc/passwd", stage.folder / "tasks" / link)
+    stage.sweep_after(61)
+    stage.queue.sweep()
+
+
+def foreign_result(stage: Stage, told: dict[str, Any]) -> None:
+    for number, task_id in enumerate(told["ids"]):
+        result = {"task_id": task_id, "worker": "old", "status": "success", "data": {"by": "old"}}
+        foreign(stage.folder / "results" / f"{task_id}.json", result)
+        stage.report("done", task_id, {"by": "old"})
+        if number == 0:
+            (stage.folder / "tasks" / f"{task_id}.json").unlink()
+        stage.queue.sweep()
+        stage.queue.claim("w", types=["nothing"])
+
+
+def popped(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id in told["ids"]:
+        path = stage.folder / "tasks" / f"{task_id}.json"
+        stage.report("run", task_id)
+        foreign(path, json.loads(path.read_text()) | {"status": "in_progress", "assigned_to": "old"})
+    stage.sweep_after(LEASE_SECONDS)
+
+
+def _finished(stage: Stage) -> dict[str, Any]:
+    told = _held(stage)
+    complete(stage, told)
+    return told
+
+
+def prune(stage: Stage, told: dict[str, Any]) -> None:
+    for task_id in told["ids"]:
+        stage.report("pruning", task_id)
+    pruned = stage.queue.store.prune(stage.clock.now() + timedelta(seconds=1))
+    for task_id in told["ids"] if pruned == 2 else ():
+        stage.report("pruned", task_id)
+
+
+def late(stage: Stage, told: dict[str, Any]) -> None:
+    """A lease runs out, another worker gets the task and finishes it; the first one comes too late."""
+    stage.sweep_after(LEASE_SECONDS)
+    task_id = told["ids"][0]
+    token = stage.claim(task_id)
+    try:
+        stage.queue.complete(task_id, told["tokens"][0], {"by": "late"})
+        stage.report("done", task_id, {"by": "nobody may"})
+    except LeaseLost:
+        pass
+    stage.queue.complete(task_id, token, {"by": "us"})
+    stage.report("done", task_id, {"by": "us"})
+
+
+def nothing(stage: Stage, told: dict[str, Any]) -> None:
+    stage.queue.sweep()
+
+
+def _wreck(stage: Stage) -> dict[str, Any]:
+    """Everything a crash can leave at once; written by hand, for no process dies in so many ways."""
+    from faults.wreck import leave_everything
+
+    leave_everything(stage)
+    return {}
+
+
+SCENARIOS = [
+    Scenario("submit", submit),
+    Scenario("submit with key", submit_key),
+    Scenario("batch", batch),
+    Scenario("claim", claim, _ready, keeps_claims=True),
+    Scenario("claim for this process", claim_local, _ready),
+    Scenario("heartbeat", heartbeat, _held, keeps_claims=True),
+    Scenario("complete", complete, _held),
+    Scenario("fail to scheduled", fail, _held_with_retry),
+    Scenario("fail to dead", fail, _held),
+    Scenario("release", release, _held),
+    Scenario("expire", expire, _held),
+    Scenario("promote", promote, _scheduled),
+    Scenario("late finish", late, _held),
+    Scenario("foreign drop", foreign_drop),
+    Scenario("quarantine", quarantine),
+    Scenario("foreign result", foreign_result, _ready),
+    Scenario("popped in place", popped, _ready),
+    Scenario("prune", prune, _finished),
+    Scenario("first start", submit, kills_the_start_too=True),
+    Scenario("recovery", nothing, _wreck, kills_the_start_too=True),
+]
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
