@@ -205,8 +205,9 @@ def test_a_crowd_is_flushed_at_once_and_a_few_one_by_one(flushes: Flushes, size:
 
 
 def test_without_syncfs_everybody_is_flushed_alone(flushes: Flushes) -> None:
-    """Other systems fsync each file."""
-    assert crowd(GroupCommit(FakeClock(), None), flushes, 10) == ["durable"] * 11
+    """Other systems fsync each file, and nobody waits for anybody."""
+    group = GroupCommit(FakeClock(), None)
+    assert together(11, lambda number: outcome(lambda: group.flush(number))) == ["durable"] * 11
     assert sorted(flushes.one_by_one) == list(range(11))
 
 
@@ -227,11 +228,26 @@ def test_a_slow_disk_puts_syncfs_off_for_a_while(flushes: Flushes) -> None:
 
     group = GroupCommit(clock, slow)
     crowd(group, flushes, 8)
-    crowd(group, flushes, 8)
+    flushes.one_by_one.clear()
+    together(8, lambda number: group.flush(number))
     assert len(flushes.at_once) == 1
+    assert sorted(flushes.one_by_one) == list(range(8)), "meanwhile everybody flushes alone"
     clock.advance(REST_SECONDS)
     crowd(group, flushes, 8)
     assert len(flushes.at_once) == 2
+
+
+def test_syncfs_is_asked_on_a_descriptor_that_has_seen_every_error(flushes: Flushes, tmp_path: Path) -> None:
+    """An error is told to descriptors that were open when it happened: one is kept open from the start."""
+    group = GroupCommit(FakeClock(), flushes.syncfs)
+    group.open(str(tmp_path))
+    witness = group._witness
+    crowd(group, flushes, 8)
+    crowd(group, flushes, 8)
+    group.close()
+    assert flushes.at_once == [witness, witness]
+    with pytest.raises(OSError, match="."):
+        os.fstat(witness)
 
 
 def test_the_real_syncfs_works_where_there_is_one(tmp_path: Path) -> None:

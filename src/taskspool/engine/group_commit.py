@@ -34,9 +34,14 @@ class Waiting:
 
 
 class GroupCommit:
-    """``flush(descriptor)`` returns when the file's content is on the disk, or raises the OSError that kept it off."""
+    """``flush(descriptor)`` returns when the file's content is on the disk, or raises the OSError that kept it off.
+
+    ``syncfs`` reports each write error once to each descriptor that was open when it happened; ``open`` opens one
+    that has seen every error since.
+    """
 
     def __init__(self, clock: Clock, sync_file_system: Callable[[int], None] | None) -> None:
+        self._witness = -1
         self._clock = clock
         self._sync_file_system = sync_file_system
         self._turn = threading.Condition()
@@ -44,7 +49,19 @@ class GroupCommit:
         self._is_running = False
         self._not_before = 0.0
 
+    def open(self, folder: str) -> None:
+        if self._sync_file_system is not None:
+            self._witness = os.open(folder, os.O_RDONLY)
+
+    def close(self) -> None:
+        if self._witness >= 0:
+            os.close(self._witness)
+            self._witness = -1
+
     def flush(self, descriptor: int) -> None:
+        if self._sync_file_system is None or self._clock.monotonic() < self._not_before:
+            files.flush(descriptor)  # each its own, at the same time: the journal groups them
+            return
         mine = Waiting(descriptor)
         with self._turn:
             self._waiting.append(mine)
@@ -72,11 +89,11 @@ class GroupCommit:
 
     def _flush_all(self, round_: list[Waiting]) -> None:
         began = self._clock.monotonic()
-        if self._sync_file_system is None or len(round_) < FROM_WRITERS or began < self._not_before:
+        if self._sync_file_system is None or len(round_) < FROM_WRITERS:
             for one in round_:
                 one.failure = _failure_of(files.flush, one.descriptor)
             return
-        failure = _failure_of(self._sync_file_system, round_[0].descriptor)
+        failure = _failure_of(self._sync_file_system, self._witness)
         for one in round_:
             one.failure = failure
         if self._clock.monotonic() - began > SLOW_SECONDS:

@@ -44,7 +44,7 @@ class Place:
         self.epoch = 0
         self.moves = files.ShardLocks(self.path("locks", "move"))
         self.keys = files.ShardLocks(self.path("locks", "key"))
-        self._group = GroupCommit(clock, system_syncfs())
+        self.group = GroupCommit(clock, system_syncfs())
         self._numbers = itertools.count(1)
         self._syncs = {name: files.DirectorySync(self.path(name)) for name in SYNCED_FOLDERS}
         self._prefix = {name: f"{self.folder}/{name}/" for name in FOLDERS}
@@ -67,7 +67,7 @@ class Place:
     def write_temporary(self, content: bytes) -> str:
         """A whole file in ``tmp/``, on the disk when the store is durable; its path."""
         path = f"{self._prefix['tmp']}{self.slot}-{self.epoch}-{next(self._numbers)}.json"
-        files.write_new(path, content, sync=self.is_durable, flush=self._group.flush)
+        files.write_new(path, content, sync=self.is_durable, flush=self.group.flush)
         return path
 
     @contextmanager
@@ -78,7 +78,7 @@ class Place:
             for content in contents:
                 paths.append(self.write_temporary(content))
             yield paths
-        except BaseException:
+        except BaseException:  # whatever it was, it goes on upward: only the litter is ours
             for path in paths:
                 files.discard(path)
             raise

@@ -35,6 +35,7 @@ class Presence:
         _refuse_unsafe(self._place)
         self._place.moves.open()
         self._place.keys.open()
+        self._place.group.open(self._place.folder)
         self._lock, self._place.slot = self._first_free()
         self._remove_predecessors()
         with self._place.keys.of("epoch"):
@@ -43,6 +44,7 @@ class Presence:
     def leave(self) -> None:
         self._place.moves.close()
         self._place.keys.close()
+        self._place.group.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
