@@ -91,7 +91,8 @@ def health(is_running: Callable[[], bool]) -> Script:
 def wait(is_running: Callable[[], bool]) -> Script:
     """A worker that waits, once, for a type that never comes."""
     if is_running():
-        yield request("POST", "/api/tasks/next", {"worker_id": "w", "types": ["never"], "wait": 12})
+        asked = {"worker_id": "w", "types": ["never"], "wait": 12}
+        _expect(200, (yield request("POST", "/api/tasks/next", asked)))
 
 
 SCRIPTS: dict[str, Callable[[Callable[[], bool]], Script]] = {
@@ -165,14 +166,17 @@ def whole(buffer: bytes) -> Answer | None:
 
 
 def drive(port: int, scripts: list[Script], end_by: float) -> list[float]:
-    """Follow all ``scripts``, each on its own connection; the seconds each answer took."""
+    """Follow all ``scripts``, each on its own connection; the seconds each answer took.
+
+    Raises TimeoutError when answers are missing at ``end_by``.
+    """
     connections = [Connection(port, script) for script in scripts]
     with selectors.DefaultSelector() as selector:
         for one in connections:
             if one.begin():
                 selector.register(one.socket, selectors.EVENT_READ, one)
         while selector.get_map():
-            if time.perf_counter() > end_by + LAST_ANSWER_SECONDS:
+            if time.perf_counter() > end_by:
                 raise TimeoutError("answers are missing")
             for key, _ in selector.select(1.0):
                 _follow(selector, key)
@@ -191,7 +195,8 @@ def _follow(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> Non
         selector.register(connection.socket, selectors.EVENT_READ, connection)
 
 
-def generate(port: int, script: str, connections: int, seconds: float = 2.0, rounds: int = 0) -> dict[str, Any]:
+def generate(port: int, script: str, connections: int, seconds: float = 2.0, rounds: int = 0,
+             patience: float = LAST_ANSWER_SECONDS) -> dict[str, Any]:
     began = time.perf_counter()
     end_by = began + seconds
     left = [rounds * connections or 1 << 60]
@@ -200,17 +205,19 @@ def generate(port: int, script: str, connections: int, seconds: float = 2.0, rou
         left[0] -= 1
         return left[0] >= 0 and time.perf_counter() < end_by
 
-    latencies = drive(port, [SCRIPTS[script](is_running) for _ in range(connections)], end_by)
+    latencies = drive(port, [SCRIPTS[script](is_running) for _ in range(connections)], end_by + patience)
     took = time.perf_counter() - began
     return {"requests": len(latencies), "seconds": took, "per_second": len(latencies) / took,
             "p50_ms": median(latencies) * 1000, "p99_ms": percentile(latencies, 99) * 1000}
 
 
-def loaded(port: int, script: str, connections: int, seconds: float = 2.0, rounds: int = 0) -> dict[str, Any]:
-    """``generate`` in a process of its own."""
-    asked = {"port": port, "script": script, "connections": connections, "seconds": seconds, "rounds": rounds}
+def loaded(port: int, script: str, connections: int, seconds: float = 2.0, rounds: int = 0,
+           patience: float = LAST_ANSWER_SECONDS) -> dict[str, Any]:
+    """``generate`` in a process of its own. Raises RuntimeError with its last words."""
+    asked = {"port": port, "script": script, "connections": connections, "seconds": seconds, "rounds": rounds,
+             "patience": patience}
     done = subprocess.run([sys.executable, "-m", "benchmarks.load", json.dumps(asked)], capture_output=True, text=True,
-                          timeout=seconds + LAST_ANSWER_SECONDS + 30, check=False)
+                          timeout=seconds + patience + 30, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     told: dict[str, Any] = json.loads(done.stdout)

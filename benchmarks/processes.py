@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,15 +67,30 @@ def running(command: Sequence[str], port: int, log: Path, **environment: str) ->
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = 10.0) -> float:
-    """Ask it to stop, insist after ``seconds``; how long it took."""
+    """Ask it to stop, insist after ``seconds``, it and the processes it started; how long it took."""
     began = time.monotonic()
+    started = children(process.pid) if process.poll() is None else []
     process.terminate()
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(5)
-    return time.monotonic() - began
+    took = time.monotonic() - began
+    for one in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, getattr(signal, "SIGKILL", signal.SIGTERM))
+    return took
+
+
+def children(process_id: int) -> list[int]:
+    """The process ids of its children; none where there is no /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == process_id:
+                found.append(int(path.parent.name))
+    return found
 
 
 def bridge(root: Path, durability: str, port: int) -> list[str]:

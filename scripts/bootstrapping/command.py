@@ -39,6 +39,10 @@ def command(arguments: list[str]) -> int:
         return 130
 
 
+AT_ONCE = ["-n", "2", "--dist", "loadfile"]
+"""Everyday tests run in two processes, a file in one of them: each has its own folders and ports."""
+
+
 def parser() -> argparse.ArgumentParser:
     """What may be asked."""
     parser = argparse.ArgumentParser(prog="bootstrap.py", description="Set up, run and test taskspool.")
@@ -71,7 +75,7 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
     others = [argument for argument in arguments if argument not in ("--all", "--")]
     if wants_all or any(argument.startswith("-m") for argument in others):
         return others
-    return ["-m", "not slow", *others]
+    return ["-m", "not slow", *AT_ONCE, *others]
 
 
 def speak_utf8() -> None:

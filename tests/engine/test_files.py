@@ -292,9 +292,8 @@ def test_a_refused_lock_is_a_503_and_is_free_again(tmp_path: Path, monkeypatch: 
     table.open()
     with monkeypatch.context() as patch:
         patch.setattr(files, "_lock", failing(errno.ENOLCK))
-        with pytest.raises(StoreUnavailable):
-            with table.of("x"):
-                pass
+        with pytest.raises(StoreUnavailable), table.of("x"):
+            pass
     with table.of("x"):
         pass
     table.close()

@@ -6,12 +6,12 @@ Every function here changes the engine of the *calling process*: it is called in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
-from taskspool.engine import batches, file_store, files, intake, lifecycle, presence
+from taskspool.engine import file_store, files, intake, lifecycle, presence
 from taskspool.engine.batches import Batches
 from taskspool.engine.claims import Claims
 from taskspool.engine.file_store import FileStore
@@ -174,7 +174,7 @@ def claim_without_rename() -> None:
             return False
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
-            os.link(path, target)
+            files.os.link(path, target)
         except FileExistsError:
             return False
         return True

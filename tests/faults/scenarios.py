@@ -10,6 +10,7 @@ their number in ``data["n"]``, so that they are known by it even if nobody was t
     ("done" | "dead", id, data)   acknowledged: finished
     ("waits", id, attempts)       acknowledged: given back, with so many failed attempts
     ("pruned", id)                acknowledged: gone
+    ("asks", key, n)              this key is about to be used for this task
     ("key", key, id, n)           acknowledged: the key stands for this task
     ("batch", n, ...)             these tasks come together or not at all
     ("run", id)                   somebody outside took it and may never answer
@@ -45,6 +46,8 @@ class Stage:
 
     def put(self, n: int, key: str | None = None, **fields: Any) -> str:
         self.report("try", n)
+        if key is not None:
+            self.report("asks", key, n)
         answer = self.queue.enqueue(NewTask("ping", {"n": n}, **fields), key=key)
         self.report("put", answer.task_id, n)
         if key is not None:
@@ -174,7 +177,13 @@ def _foreign_id(n: int) -> str:
 def foreign_drop(stage: Stage, told: dict[str, Any]) -> None:
     for n in range(2):
         stage.report("try", n)
-        foreign(stage.folder / "tasks" / f"{_foreign_id(n)}.json", {"type": "ping", "data": {"n": n}})
+        text = json.dumps({"type": "ping", "data": {"n": n}})
+        with (stage.folder / "tasks" / f"{_foreign_id(n)}.json").open("w", encoding="utf-8") as slow:
+            slow.write(text[: len(text) // 2])
+            slow.flush()
+            stage.queue.sweep()
+            assert stage.queue.claim("early", types=["unknown"]) == []
+            slow.write(text[len(text) // 2:])
         stage.report("put", _foreign_id(n), n)
         stage.queue.sweep()
     claim(stage, told)

@@ -61,7 +61,7 @@ class SyncRecord(ShimmedOs):
         self.pending[os.path.basename(path)].clear()
 
     def _named(self, source: str, target: str, *, is_link: bool) -> None:
-        folder = target.split("/task_queue/")[1].split("/")[0]
+        folder = target.split("/task_queue/")[1].split("/", maxsplit=1)[0]
         if source in self.unflushed:
             self.broken.append(f"{target} has its name before its content was on the disk")
         if folder in ("tasks", "scheduled") and (self.pending["keys"] or self.pending["meta"]):

@@ -24,7 +24,7 @@ from taskspool.settings import Settings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fsync of a directory on Windows")
 Call = Callable[[Queue], object]
-UNPROMISED = ("claimed", "local", "try", "batch", "run", "pruning", "planted", "pruned", "key")
+UNPROMISED = ("claimed", "local", "try", "batch", "run", "pruning", "planted", "pruned", "key", "asks")
 
 
 def broken_order(scenario: Scenario, root: Path) -> list[str]:

@@ -108,7 +108,8 @@ class Verdict:
         """Before any repair: whoever reads a public folder at this moment finds whole files only."""
         for pattern in PUBLIC:
             for path in self._folder.glob(f"{pattern}/*"):
-                if path.name in self._story.planted or path.is_dir():
+                is_foreign = path.parent.name == "tasks" and path.name.startswith("0000000")
+                if path.name in self._story.planted or is_foreign or path.is_dir():
                     continue
                 try:
                     json.loads(path.read_text(encoding="utf-8"))
@@ -156,6 +157,12 @@ class Verdict:
             again = queue.enqueue(NewTask("ping", {"n": n}), key=key)
             if (again.task_id, again.created) != (task_id, False):
                 self._count("duplicated", f"key {key} does not stand for its task any more")
+
+        for key, n in story.of_kind("asks"):
+            queue.enqueue(NewTask("ping", {"n": n}), key=key)   # the client that got no answer asks again
+            times = sum(one.task.data.get("n") == n for state in State for one in queue.listing(state, limit=1000))
+            if times != 1:
+                self._count("duplicated", f"key {key}, asked again, makes {times} tasks {n}")
 
     def _count(self, word: str, sentence: str) -> None:
         self.tally[word] += 1
@@ -217,4 +224,6 @@ class Verdict:
             self._count("lost", f"nobody can finish what is left: {counts}")
         if counts.done + counts.dead != counts.results or counts.results != len(finished | worked):
             self.broken.append(f"the counts do not add up: {counts}, finished {len(finished | worked)}")
+        aside = {path.name.partition("-")[2] for path in (self._folder / "quarantine").iterdir()}
+        self.broken += [f"{name} was not put aside" for name in self._story.planted - aside]
         self.broken += [f"problem at the end: {problem}" for problem in queue.store.problems()]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskspool.engine import files
-from taskspool.engine.documents import encode, parse, task_document, task_of
+from taskspool.engine.documents import Unreadable, encode, parse, task_document, task_of
 from taskspool.engine.layout import owner_of
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
-from taskspool.engine.task import State, Task
+from taskspool.engine.task import State, Task, is_task_id
 
 
 class Batches:
@@ -64,12 +64,15 @@ class Batches:
         return not presence.is_alive(slot, epoch)
 
     def _finish(self, path: str) -> int:
+        now = self._place.clock.now()
         try:
             documents = parse(files.read(path, 1 << 34)[0])["tasks"]
+            tasks = [task_of(document, task_id, now) for task_id, document in documents.items() if is_task_id(task_id)]
         except FileNotFoundError:
             return 0
-        now = self._place.clock.now()
-        tasks = [task_of(document, task_id, now) for task_id, document in documents.items()]
+        except (Unreadable, files.NotRegular, LookupError, AttributeError) as error:
+            self._place.quarantine("meta", path.rpartition("/")[2], f"it is not a batch of tasks: {error}")
+            return 0
         missing = [task for task in tasks if self._reading.find(task.id) is None]
         self._deliver(missing)
         files.discard(path)

@@ -28,7 +28,7 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.ready import Entry, entry_of
 from taskspool.engine.store import Expired, IdempotencyKey
 from taskspool.engine.task import (
-    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task,
+    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task, is_task_id,
 )
 from taskspool.errors import IdempotencyConflict, LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
 from taskspool.settings import Settings
@@ -113,12 +113,16 @@ class FileStore:
     def _known_ids(self, key: IdempotencyKey, name: str) -> list[str] | None:
         try:
             record = parse(files.read(self._place.path("keys", name), self._place.max_file_bytes)[0])
-        except (FileNotFoundError, Unreadable):
+            ids = [str(task_id) for task_id in record["task_ids"]]
+            fingerprint = record["fingerprint"]
+        except (FileNotFoundError, Unreadable, files.NotRegular, LookupError, TypeError):
+            return None  # damaged is as if it had never been used
+        if not ids or not all(map(is_task_id, ids)):
             return None
-        if record["fingerprint"] != key.fingerprint:
+        if fingerprint != key.fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used before with another body", field="Idempotency-Key",
-                                      rule="one key, one body", task_id=record["task_ids"][0])
-        return list(record["task_ids"])
+                                      rule="one key, one body", task_id=ids[0])
+        return ids
 
     # -- ready -> claimed ----------------------------------------------------------------------------------------
 
@@ -185,6 +189,7 @@ class FileStore:
         try:  # written anew between the look and the rename: look again
             current = task if files.file_number(target) == number else self._reread(target, task.id)
         except FileNotFoundError:  # a foreign result came this moment, and the file has followed it
+            self._claims.remove(lease)
             return None
         except StoreUnavailable:
             self._untold.append(lease)

@@ -177,7 +177,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep mended."""
+    """What one sweep mended. ``adopted`` are files in ``tasks/`` that this process had not seen before, whoever wrote
+    them: news, not damage, so ``total`` leaves them out."""
 
     expired: int = 0
     buried: int = 0
@@ -189,7 +190,7 @@ class SweepReport:
 
     @property
     def total(self) -> int:
-        return (self.expired + self.buried + self.promoted + self.adopted + self.finished + self.quarantined
+        return (self.expired + self.buried + self.promoted + self.finished + self.quarantined
                 + self.removed_temporary)
 
 

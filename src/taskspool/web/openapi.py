@@ -19,9 +19,12 @@ TASK_ID = {"type": "string", "format": "uuid",
 Mode = Literal["validation", "serialization"]
 
 
-def describe(routes: Sequence[Route], *, title: str, version: str, description: str,
+def describe(routes: Sequence[Route], *, title: str, version: str, description: str, tags: Sequence[str],
              error: type[BaseModel]) -> dict[str, Any]:
-    """The description as a JSON value. ``error`` is the shape of every answer from 400 on."""
+    """The description as a JSON value.
+
+    ``tags``: in which order they are shown. ``error``: the shape of every answer from 400 on.
+    """
     routes = [route for route in routes if route.is_documented]
     names, schemas = _schemas(routes, error)
     paths: dict[str, dict[str, Any]] = {}
@@ -30,10 +33,9 @@ def describe(routes: Sequence[Route], *, title: str, version: str, description: 
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, names, error)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": version, "description": description,
-                 "license": {"name": "MIT", "identifier": "MIT"}},
+        "info": {"title": title, "version": version, "description": description, "license": {"name": "MIT"}},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "tags": [{"name": tag} for tag in tags],
         "paths": paths,
         "components": {"schemas": schemas},
     }

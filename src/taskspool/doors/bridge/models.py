@@ -42,7 +42,7 @@ class Submission(Shape):
         validation_alias=AliasChoices("data", "params", "payload"), description="what the worker gets")] = None
     requester: Annotated[Name | None, Field(description="who asks")] = None
     priority: Annotated[str | None, Field(json_schema_extra={"enum": [*PRIORITIES, None]})] = None
-    max_retries: Annotated[int, Field(ge=0, le=1000, description="how often it is tried again after a failure"), WHOLE] = 0
+    max_retries: Annotated[int, Field(ge=0, le=1000, description="tries after the first"), WHOLE] = 0
 
 
 class OlderSubmission(Submission):
@@ -70,8 +70,10 @@ class ClaimRequest(Shape):
 
 def _finish_rules(schema: dict[str, Any]) -> None:
     """What JSON Schema says of ``Finish`` beyond its fields: something must be told, and nothing contradict it."""
-    told = ({"status": {"type": "string"}}, {"success": {"type": "boolean"}}, {"data": {}}, {"result": {}},
-            {"error": {"type": ["string", "object"]}}, {"error_message": {"type": "string"}})
+    told: tuple[dict[str, Any], ...] = (
+        {"status": {"type": "string"}}, {"success": {"type": "boolean"}}, {"data": {}}, {"result": {}},
+        {"error": {"type": ["string", "object"]}}, {"error_message": {"type": "string"}},
+    )
     schema["anyOf"] = [{"required": list(one), "properties": one} for one in told]
     schema["allOf"] = [
         {"not": {"required": ["status", "success"],

@@ -24,6 +24,7 @@ from taskspool.web.version import installed_version
 
 _PLACE = re.compile(r"<(?:[a-z_]+:)?([a-z_]+)>")
 
+TAGS = ("tasks", "workers", "overview", "older dialect")
 DESCRIPTION = "A task queue you can ls: programs hand work to each other through one folder or one HTTP port."
 
 
@@ -37,7 +38,7 @@ class OverviewViews(Asking):
     def describe(self, routes: Sequence[Route]) -> None:
         """Tell the index and the description what there is."""
         self._description = encode(describe(routes, title="taskspool bridge", version=self.version,
-                                            description=DESCRIPTION, error=ErrorAnswer))
+                                            description=DESCRIPTION, tags=TAGS, error=ErrorAnswer))
         self.endpoints = {f"{route.method} {colon_path(route.path)}": route.summary
                           for route in routes if route.is_documented}
 

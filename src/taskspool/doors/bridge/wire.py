@@ -91,6 +91,7 @@ def task_json(task: Task) -> dict[str, Any]:
 
 
 def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
+    """A task with where it stands, as both dialects show it."""
     task = snapshot.task
     shape = task_json(task) | {
         "status": STATUS[snapshot.state], "state": snapshot.state.value, "assigned_to": snapshot.worker,
@@ -103,6 +104,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def claim_json(claim: Claim) -> dict[str, Any]:
+    """A claimed task, with the lease its worker must show."""
     task, lease = claim.task, claim.lease
     claimed_at = to_text(lease.claimed_at)
     return task_json(task) | {
@@ -145,6 +147,7 @@ def claims_body(claims: list[Claim], now: datetime, *, is_bare: bool) -> bytes:
 
 
 def enqueued_json(made: Enqueued, new: NewTask) -> dict[str, Any]:
+    """What a client is told about the task it submitted."""
     message = "task accepted" if made.created else "this task was accepted before, under the same Idempotency-Key"
     return {"success": True, "task_id": made.task_id, "message": message, "status": "pending",
             "created": made.created, "priority": WORD[new.priority]}

@@ -1,0 +1,132 @@
+"""The harness has teeth: every protocol that is broken on purpose is caught by the very tests that guard it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import test_intake, test_presence
+from fake_clock import FakeClock
+from faults import test_interleavings, test_sync_order
+from faults.broken import BROKEN
+from faults.crashes import kill_and_judge, prepare
+from faults.forks import Report, forked, needs_fork
+from faults.scenarios import BY_NAME
+from faults.test_sync_order import broken_order
+from faults.verdict import queue_on
+
+pytestmark = needs_fork
+Trap = Callable[[Path], Iterator[str]]
+
+
+def killing(scenario: str) -> Trap:
+    """Every kill of the scenario, until one shows something."""
+    def trap(folder: Path) -> Iterator[str]:
+        prepared = prepare(BY_NAME[scenario], folder)
+        assert prepared.points
+        for number, how in prepared.kills():
+            yield from kill_and_judge(prepared, folder, number, how).broken
+
+    return trap
+
+
+def ordering(scenario: str) -> Trap:
+    """The order of fsyncs and renames."""
+    return lambda folder: iter(broken_order(BY_NAME[scenario], folder))
+
+
+def running(test: Callable[..., None], **arguments: Any) -> Trap:
+    """One of the tests next door, with its fixtures made here; what it raises is what it has to say."""
+    def trap(folder: Path) -> Iterator[str]:
+        clock = FakeClock()
+        patch = pytest.MonkeyPatch()
+        queues = [queue_on(folder, clock), queue_on(folder, clock)]
+        known: dict[str, Any] = {
+            "tmp_path": folder, "folder": folder / "task_queue", "clock": clock, "monkeypatch": patch,
+            "queue": queues[0], "two": (*queues, clock), **arguments}
+        wanted = inspect.signature(test).parameters
+        if "queue" in wanted or "two" in wanted:
+            for queue in queues:
+                queue.start()
+        test(**{name: known[name] for name in wanted})
+        yield from ()
+
+    return trap
+
+
+TRAPS: dict[str, Trap] = {
+    "visible_before_it_is_written": killing("submit"),
+    "written_in_place": killing("fail to scheduled"),
+    "result_after_the_move": killing("complete"),
+    "lease_not_checked": killing("late finish"),
+    "token_not_compared": killing("late finish"),
+    "key_after_the_task": killing("submit with key"),
+    "batch_without_manifest": killing("batch"),
+    "batch_manifest_goes_first": killing("batch"),
+    "undelivered_batch_is_forgotten": killing("batch"),
+    "expiry_ignores_the_result": killing("complete"),
+    "claim_by_copy_and_unlink": killing("claim"),
+    "claim_without_rename": killing("claim"),
+    "recovery_drops_claims_with_a_result": killing("complete"),
+    "local_claims_of_the_dead_live_for_ever": killing("claim for this process"),
+    "everything_expires_at_the_start": killing("heartbeat"),
+    "half_a_file_is_quarantined_at_once": killing("foreign drop"),
+    "half_a_file_is_believed": killing("foreign drop"),
+    "sweep_removes_what_the_living_write": running(
+        test_presence.test_what_the_dead_left_in_tmp_is_removed_and_what_the_living_write_is_not),
+    "names_in_tmp_are_used_again": killing("first start"),
+    "failed_fsync_is_acknowledged": running(
+        test_sync_order.test_a_repeated_call_is_not_acknowledged_on_the_strength_of_a_failed_fsync, name="complete"),
+    "name_not_fsynced": ordering("submit"),
+    "content_not_fsynced": ordering("submit"),
+    "replay_without_fsync": running(
+        test_sync_order.test_a_repeated_call_in_another_process_is_not_acknowledged_before_it_is_durable,
+        name="complete"),
+    "retry_counts_twice": killing("fail to scheduled"),
+    "no_lock_between_check_and_move": running(test_interleavings.test_an_expiry_cannot_come_between_a_finish),
+    "publish_over_what_is_there": running(
+        test_intake.test_a_foreign_result_for_a_task_of_ours_fences_our_worker_off),
+    "prune_takes_the_result_first": killing("prune"),
+    "find_looks_only_once": running(test_interleavings.test_a_task_that_moves_while_it_is_looked_for_is_found),
+}
+
+
+def caught(name: str | None, trap: Trap, folder: Path) -> list[str]:
+    """What the trap says of the engine, broken as ``name`` says, in a process that is thrown away."""
+    def spring(report: Report) -> None:
+        if name is not None:
+            BROKEN[name]()
+        try:
+            sentence = next(trap(folder), "")
+        except BaseException as error:  # an assertion, or the broken engine itself: both are noticed
+            sentence = f"{type(error).__name__}: {error}"
+        if sentence:
+            report("caught", sentence[:300])
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [str(event[1]) for event in forked(spring).events]
+
+
+def test_every_broken_protocol_has_its_trap() -> None:
+    """None is left out, and there are enough of them to mean something."""
+    assert TRAPS.keys() == BROKEN.keys()
+    assert len(TRAPS) >= 25
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_a_broken_protocol_is_caught(name: str, scratch: Path) -> None:
+    """The harness that finds nothing wrong with the engine finds this."""
+    said = caught(name, TRAPS[name], scratch)
+    print(f"{name}: {said}")
+    assert said, f"nobody noticed: {BROKEN[name].__doc__}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAPS)
+def test_the_sound_protocol_is_not_caught(name: str, scratch: Path) -> None:
+    """The same traps are silent on the engine as it is."""
+    assert caught(None, TRAPS[name], scratch) == []
