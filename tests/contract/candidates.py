@@ -43,7 +43,8 @@ class FileCandidate:
         self._queues: list[Queue] = []
 
     def open(self, **options: Any) -> Queue:
-        queue = Queue(FileStore(self._settings, self.clock), clock=self.clock, **{"backoff": lambda _: BACKOFF_SECONDS, **options})
+        options = {"backoff": lambda _: BACKOFF_SECONDS, **options}
+        queue = Queue(FileStore(self._settings, self.clock), clock=self.clock, **options)
         queue.start()
         self._queues.append(queue)
         return queue

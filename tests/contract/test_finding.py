@@ -36,6 +36,22 @@ def test_a_result_that_is_not_there_yet_is_pending(candidate: Candidate, queue: 
     assert caught.value.details["state"] == "scheduled"
 
 
+def _move_about(queue: Queue, candidate: Candidate, task_id: str, rounds: int) -> None:
+    """Claimed and released, claimed, failed and promoted, ``rounds`` times; then completed."""
+    for turn in range(rounds):
+        lease = queue.claim_one(task_id, "w").lease
+        if turn % 3:
+            queue.release(task_id, lease.token)
+            continue
+        queue.fail(task_id, lease.token, Failure("no", retry_after_seconds=0))
+        for _ in range(1_000):
+            if queue.task(task_id).state is State.READY:
+                break
+            candidate.clock.advance(1e-6)
+            queue.sweep()
+    queue.complete(task_id, queue.claim_one(task_id, "w").lease.token, {})
+
+
 @pytest.mark.parametrize("rounds", [60, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_a_task_in_flight_is_never_unknown(candidate: Candidate, queue: Queue, rounds: int) -> None:
     """While tasks are claimed, released, failed, promoted and finished, two processes that look always find them,
@@ -44,21 +60,6 @@ def test_a_task_in_flight_is_never_unknown(candidate: Candidate, queue: Queue, r
     ids = [queue.enqueue(new(max_retries=1000)).task_id for _ in range(4)]
     finished: set[str] = set()
     stop = threading.Event()
-
-    def move(number: int) -> None:
-        task_id, mover = ids[number], (queue, other)[number % 2]
-        for turn in range(rounds):
-            lease = mover.claim_one(task_id, "w").lease
-            if turn % 3 == 0:
-                mover.fail(task_id, lease.token, Failure("no", retry_after_seconds=0))
-                while mover.task(task_id).state is State.SCHEDULED:
-                    candidate.clock.advance(1e-6)
-                    mover.sweep()
-            else:
-                mover.release(task_id, lease.token)
-        lease = mover.claim_one(task_id, "w").lease
-        mover.complete(task_id, lease.token, {})
-        finished.add(task_id)
 
     def look(number: int) -> int:
         looks = 0
@@ -72,28 +73,21 @@ def test_a_task_in_flight_is_never_unknown(candidate: Candidate, queue: Queue, r
         return looks
 
     def part(number: int) -> int:
-        if number >= 4:
+        if number >= len(ids):
             return look(number)
         try:
-            move(number)
-        finally:
-            if len(finished) == 4 or number in broken:
-                stop.set()
+            _move_about((queue, other)[number % 2], candidate, ids[number], rounds)
+            finished.add(ids[number])
+        except BaseException:
+            stop.set()
+            raise
+        if len(finished) == len(ids):
+            stop.set()
         return 0
 
-    broken: set[int] = set()
-    looks = sum(together(6, lambda number: _noting_failure(part, number, broken, stop)))
+    looks = sum(together(len(ids) + 2, part))
     assert looks > 0
     assert finished == set(ids)
-
-
-def _noting_failure(part, number, broken, stop):  # type: ignore[no-untyped-def]
-    try:
-        return part(number)
-    except BaseException:
-        broken.add(number)
-        stop.set()
-        raise
 
 
 def test_pruned_is_gone_for_everybody(candidate: Candidate, queue: Queue) -> None:

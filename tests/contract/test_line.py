@@ -110,7 +110,8 @@ def test_a_name_that_is_none_is_refused_and_takes_nothing(candidate: Candidate, 
     assert taken(queue) == [task_id]
 
 
-@pytest.mark.parametrize("name", ["봇-7", "CON", "..", "a/b\\c", "a:b*c?", "%41", ".hidden.", "x" * 128, "김" * 128, " a "])
+@pytest.mark.parametrize("name", [
+    "봇-7", "CON", "..", "a/b\\c", "a:b*c?", "%41", ".hidden.", "x" * 128, "김" * 128, " a "])
 def test_any_name_a_person_may_have_works_or_is_refused_without_harm(
         candidate: Candidate, queue: Queue, name: str) -> None:
     """The name comes back as it was given, or is refused and the task is still the next in line."""

@@ -45,7 +45,8 @@ ACTS: dict[str, Act] = {
         lease, Task(lease.task_id, "ping", {}, "test", candidate.clock.now(), attempts=1,
                     not_before=candidate.clock.now() + timedelta(seconds=BACKOFF_SECONDS))),
     "release": lambda candidate, queue, lease: queue.release(lease.task_id, lease.token),
-    "release, later": lambda candidate, queue, lease: queue.release(lease.task_id, lease.token, delay_seconds=BACKOFF_SECONDS),
+    "release, later": lambda candidate, queue, lease: queue.release(
+        lease.task_id, lease.token, delay_seconds=BACKOFF_SECONDS),
     "expire": fall_silent,
     "prune": lambda candidate, queue, lease: queue.store.prune(candidate.clock.now() + timedelta(seconds=1)),
 }

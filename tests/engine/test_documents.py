@@ -25,12 +25,14 @@ EIGHT = ["id", "type", "requester", "data", "status", "created_at", "assigned_to
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 name = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
-scalars = st.none() | st.booleans() | st.integers(-2**70, 2**70) | st.floats(allow_nan=False, allow_infinity=False) | text
+floats = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers(-2**70, 2**70) | floats | text
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4))
 instants = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 tasks = st.builds(
     Task, st.just(ID), name, st.dictionaries(text, values, max_size=4), name, instants, st.sampled_from(Priority),
-    st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000), st.none() | instants, st.none() | text.filter(bool))
+    st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000), st.none() | instants,
+    st.none() | text.filter(bool))
 results = st.builds(
     Result, st.just(ID), name, st.sampled_from(["success", "error"]), values, instants, st.none() | text,
     st.integers(1, 99), st.just("1-2-3c-4-5f"), st.none() | instants)
@@ -50,7 +52,8 @@ def test_an_ordinary_task_has_exactly_the_eight_keys() -> None:
 
 def test_what_is_ours_alone_sits_in_one_object() -> None:
     """The eight keys stay first; the ninth is ``taskspool``."""
-    document = json.loads(task_document(task(priority=Priority.HIGH, attempts=1, last_error="no", not_before=NOW), LIMIT))
+    one = task(priority=Priority.HIGH, attempts=1, last_error="no", not_before=NOW)
+    document = json.loads(task_document(one, LIMIT))
     assert list(document) == [*EIGHT, "taskspool"]
     assert document["taskspool"] == {"priority": "high", "attempts": 1, "last_error": "no",
                                      "not_before": "2026-01-02T03:04:05.000006Z"}

@@ -57,7 +57,8 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("function", ["write", "fsync", "close"])
 @pytest.mark.parametrize(("code", "expected"), [
-    (errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull), (errno.EIO, StoreUnavailable), (errno.EROFS, StoreUnavailable)])
+    (errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull), (errno.EIO, StoreUnavailable),
+    (errno.EROFS, StoreUnavailable)])
 def test_a_write_that_failed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, code: int,
                                             expected: type[TaskspoolError]) -> None:
     """507 when there is no room, 503 otherwise; the half file is gone, and so is its descriptor."""
@@ -127,7 +128,7 @@ def test_publish_has_one_winner(tmp_path: Path) -> None:
 
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "rename": lambda path: files.move(path, path + "2"), "link": lambda path: files.publish(path, path + "2"),
-    "lstat": files.file_number, "listdir": lambda path: files.names(path), "stat": lambda path: files.changed_at(path),
+    "lstat": files.file_number, "listdir": files.names, "stat": files.changed_at,
     "utime": files.touch, "makedirs": files.make_folder, "open": lambda path: files.read(path, 10),
     "read": lambda path: files.read(path, 10), "fstat": lambda path: files.read(path, 10),
 }

@@ -99,7 +99,8 @@ def test_a_deleted_task_without_result_is_gone(queue: Queue, folder: Path) -> No
 
 # -- 3: the old library -------------------------------------------------------------------------------------------
 
-def test_a_task_popped_in_place_is_not_handed_out_again(queue: Queue, folder: Path, opener: Callable[..., Queue]) -> None:
+def test_a_task_popped_in_place_is_not_handed_out_again(
+        queue: Queue, folder: Path, opener: Callable[..., Queue]) -> None:
     """It counts as claimed by the one who popped it, at once, in every process, before any sweep."""
     task_id = queue.enqueue(NewTask("ping", {})).task_id
     other = opener()

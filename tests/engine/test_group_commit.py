@@ -229,7 +229,7 @@ def test_a_slow_disk_puts_syncfs_off_for_a_while(flushes: Flushes) -> None:
     group = GroupCommit(clock, slow)
     crowd(group, flushes, 8)
     flushes.one_by_one.clear()
-    together(8, lambda number: group.flush(number))
+    together(8, group.flush)
     assert len(flushes.at_once) == 1
     assert sorted(flushes.one_by_one) == list(range(8)), "meanwhile everybody flushes alone"
     clock.advance(REST_SECONDS)

@@ -119,7 +119,7 @@ def test_what_is_no_plain_file_is_put_aside(queue: Queue, folder: Path, clock: F
 
 
 @posix_only
-def test_a_writer_that_publishes_by_link_is_believed_once_it_is_done(queue: Queue, folder: Path, tmp_path: Path) -> None:
+def test_a_writer_that_publishes_by_link_is_believed_once_it_is_done(queue: Queue, folder: Path) -> None:
     """link(2) then unlink(2) is a good way to publish: between the two the file has two names, and just waits."""
     aside = folder / "tasks" / ".writing"
     aside.write_text('{"type": "ping"}')

@@ -150,7 +150,7 @@ def expiry_ignores_the_result() -> None:
 
 @variant
 def claim_by_copy_and_unlink() -> None:
-    """The claim is written anew and the waiting file removed after: for a moment, or after a crash, it is there twice."""
+    """The claim is written anew and the waiting file removed after: for a moment it is there twice."""
     real = files.move
 
     def move(source: str, target: str) -> None:
@@ -294,14 +294,13 @@ def retry_counts_twice() -> None:
 @variant
 def no_lock_between_check_and_move() -> None:
     """A finish and an expiry may come between each other's check and move."""
-    Place_locks = files.ShardLocks
-    Place_locks.of = lambda self, name: nullcontext()  # type: ignore[method-assign, assignment, return-value]
+    files.ShardLocks.of = lambda self, name: nullcontext()  # type: ignore[method-assign, assignment, return-value]
 
 
 @variant
 def publish_over_what_is_there() -> None:
     """A result is renamed over whatever stands: the second one wins."""
-    files.publish = lambda source, target: os.rename(source, target)
+    files.publish = os.rename
 
 
 @variant

@@ -78,7 +78,7 @@ def workers() -> Iterator[list[Worker]]:
 @pytest.mark.parametrize("tasks", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(300)
 def test_each_task_is_handed_out_to_one_process_only(tmp_path: Path, workers: list[Worker], tasks: int) -> None:
-    """Eight processes claim and complete as fast as they can, some locally, some with a lease: none twice, none lost."""
+    """Eight processes claim and complete as fast as they can, some locally, some with a lease: each task once."""
     queue = open_queue(Settings(root=tmp_path, durability="fast"))
     ids = [one.task_id for start in range(0, tasks, 500)
            for one in queue.enqueue_many([NewTask("ping", {})] * min(500, tasks - start))]
@@ -91,7 +91,7 @@ def test_each_task_is_handed_out_to_one_process_only(tmp_path: Path, workers: li
     handed = [task_id for worker in workers for task_id in worker.end().split()]
     took = time.monotonic() - began
     twice = [task_id for task_id, times in Counter(handed).items() if times > 1]
-    print(f"claim race: {PROCESSES} processes, {tasks} tasks, {len(twice)} handed out twice, {tasks / took:.0f} a second")
+    print(f"claim race: {PROCESSES} processes, {tasks} tasks, {len(twice)} handed out twice, {tasks / took:.0f}/s")
     assert twice == []
     assert sorted(handed) == sorted(ids)
     queue.sweep()

@@ -98,7 +98,8 @@ class Clients:
         except Exception as error:  # a thread's failure must reach the test
             self.errors.append(repr(error))
 
-    def _ask(self, session: requests.Session, path: str, body: dict[str, Any], **headers: str) -> requests.Response | None:
+    def _ask(self, session: requests.Session, path: str, body: dict[str, Any],
+             **headers: str) -> requests.Response | None:
         """One call; None when there was no answer to it."""
         try:
             response = session.post(f"{self._server.url}/api/{path}", json=body, headers=headers, timeout=10)
@@ -115,7 +116,8 @@ class Clients:
                 n = next(self._numbers)
             key = f"key-{n}"
             while True:
-                answer = self._ask(session, "tasks", {"task_type": "ping", "data": {"n": n}}, **{"Idempotency-Key": key})
+                body = {"task_type": "ping", "data": {"n": n}}
+                answer = self._ask(session, "tasks", body, **{"Idempotency-Key": key})
                 if answer is not None and answer.ok:
                     self.submitted[answer.json()["task_id"]] = n
                     break
@@ -130,7 +132,8 @@ class Clients:
             task_id, nonce = task["id"], uuid.uuid4().hex
             with self._lock:
                 self.tried.setdefault(task_id, set()).add(nonce)
-            body = {"worker_id": name, "status": "success", "data": {"by": nonce}, "lease_token": task["lease"]["token"]}
+            body = {"worker_id": name, "status": "success", "data": {"by": nonce},
+                    "lease_token": task["lease"]["token"]}
             answer = None
             while answer is None or answer.status_code in (503, 507):
                 answer = self._ask(session, f"tasks/{task_id}/result", body)

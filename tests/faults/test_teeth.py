@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import test_intake, test_presence
+from engine import test_foreign_workers, test_presence
 from fake_clock import FakeClock
 from faults import test_interleavings, test_sync_order
 from faults.broken import BROKEN
@@ -89,7 +89,7 @@ TRAPS: dict[str, Trap] = {
     "retry_counts_twice": killing("fail to scheduled"),
     "no_lock_between_check_and_move": running(test_interleavings.test_an_expiry_cannot_come_between_a_finish),
     "publish_over_what_is_there": running(
-        test_intake.test_a_foreign_result_for_a_task_of_ours_fences_our_worker_off),
+        test_foreign_workers.test_a_foreign_result_for_a_task_of_ours_fences_our_worker_off),
     "prune_takes_the_result_first": killing("prune"),
     "find_looks_only_once": running(test_interleavings.test_a_task_that_moves_while_it_is_looked_for_is_found),
 }

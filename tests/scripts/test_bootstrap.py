@@ -60,8 +60,8 @@ def test_a_newer_python_is_pointed_at() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
-    ([], ["-m", "not slow"]),
-    (["-k", "x", "tests/cli"], ["-m", "not slow", "-k", "x", "tests/cli"]),
+    ([], ["-m", "not slow", "-n", "2", "--dist", "loadfile"]),
+    (["-k", "x", "tests/cli"], ["-m", "not slow", "-n", "2", "--dist", "loadfile", "-k", "x", "tests/cli"]),
     (["--all"], []),
     (["--all", "-x"], ["-x"]),
     (["-m", "slow"], ["-m", "slow"]),

@@ -37,6 +37,10 @@ class JsonLines(logging.Formatter):
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
+    """What the event brought along: in one dict ``fields`` (the short way, for every request), or one by one."""
+    fields = record.__dict__.get("fields")
+    if isinstance(fields, dict):
+        return fields
     return {name: value for name, value in vars(record).items() if name not in _PLAIN}
 
 
@@ -46,6 +50,7 @@ def _stamp(record: logging.LogRecord) -> str:
 
 def log_to_stderr(kind: Literal["text", "json"]) -> None:
     """Send everything from level INFO on to stderr. Called once, by a command that stays up."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line shows them
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if kind == "json" else TextLines())
     root = logging.getLogger()

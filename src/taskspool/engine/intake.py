@@ -277,13 +277,14 @@ class Intake:
         return sum(self._promote_one(task) for task in due)
 
     def _promote_one(self, task: Task) -> bool:
-        self._scheduled.pop(task.id, None)
         try:
             files.move(self._place.task_path(State.SCHEDULED, task.id), self._place.task_path(State.READY, task.id))
         except FileNotFoundError:
+            self._scheduled.pop(task.id, None)
             return False
-        self._place.sync("tasks")
+        self._scheduled.pop(task.id, None)
         self.arrived(replace(task, not_before=None))
+        self._place.sync("tasks")
         return True
 
     def _ring_for_waiting(self) -> None:

@@ -66,6 +66,7 @@ def test_bad_field(bridge: LiveBridge, path: str, body: dict[str, Any], field: s
     ("/api/tasks?limit=0", "limit"), ("/api/tasks?limit=1001", "limit"), ("/api/tasks?limit=ten", "limit"),
     ("/api/tasks?limit=", "limit"), ("/api/tasks?limit=1e2", "limit"), ("/api/tasks?limit=%D9%A1", "limit"),
     ("/api/results?count=-1", "count"), (f"/api/tasks/{ANY_ID}/result?wait=x", "wait"),
+    (f"/api/tasks/{ANY_ID}/result?wait=25.1", "wait"), (f"/api/results/{ANY_ID}?wait=-1", "wait"),
     ("/api/tasks/next?wait=26&types=none", "wait"), ("/api/tasks/next?max=x&types=none", "max"),
     ("/api/tasks/next?types=&wait=1", "types"),
 ])

@@ -60,7 +60,7 @@ class Asking:
 
         Also the headers that say so: a preference (RFC 7240) beyond the limit is cut down to it, and reported.
         """
-        asked = _wait_of_query(request.args.get("wait"))
+        asked = _wait_of_query(request.args.get("wait")) if request.environ["QUERY_STRING"] else None
         told = asked if told is None else told
         if told is not None:
             return told, {}
