@@ -71,8 +71,8 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
     yield f"**{met} of {met + len(missed)} bars met.**" + (" Missed:" if missed else "")
     yield ""
     for row in missed:
-        figure = row.ours if row.ratio is None else f"{row.ratio:.2f}x"
-        yield f"- target {row.target}, {row.what}: {figure}, asked {row.bar} ({row.other or 'absolute'})"
+        figure = row.ours if row.ratio is None else f"{row.ratio:.2f}x ({row.ours} beside {row.other})"
+        yield f"- target {row.target}, {row.what}: {figure}, asked {row.bar}"
 
 
 def section(name: str, rows: list[Row] | None) -> Iterator[str]:

@@ -78,4 +78,4 @@ def test_the_report_counts_what_is_met_and_lists_what_is_missed() -> None:
     table.skip(target="2", what="end to end", reason="not installed")
     said = list(verdict(table.rows))
     assert said[0] == "**1 of 2 bars met.** Missed:"
-    assert said[2:] == ["- target 2, submit: 1.50x, asked >= 2x (2/s peer)"]
+    assert said[2:] == ["- target 2, submit: 1.50x (1/s beside 2/s peer), asked >= 2x"]

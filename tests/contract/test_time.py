@@ -106,6 +106,19 @@ def test_crashes_are_counted_apart_from_attempts(candidate: Candidate, queue: Qu
     assert queue.fail(task_id, second.token, Failure("no")) is None
 
 
+def test_a_retry_whose_worker_dies_is_ready_at_once(candidate: Candidate, queue: Queue) -> None:
+    """The time it once waited for is over and forgotten: an expired task waits for nothing."""
+    lease = bring(candidate, queue, State.SCHEDULED)
+    candidate.clock.advance(BACKOFF_SECONDS)
+    queue.sweep()
+    queue.claim_one(lease.task_id, "w2")
+    queue.sweep()
+    candidate.clock.advance(60)
+    queue.sweep()
+    assert state_of(queue, lease.task_id) is State.READY
+    assert queue.task(lease.task_id).task.not_before is None
+
+
 @pytest.mark.parametrize("crashes", [1, 3])
 def test_a_task_that_takes_its_workers_down_is_buried(candidate: Candidate, crashes: int) -> None:
     """After ``max_crashes`` it is dead, with an error result that says so, and is handed out no more."""

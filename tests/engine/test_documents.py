@@ -15,12 +15,14 @@ from taskspool.engine.documents import (
     MAX_FOREIGN_DEPTH, Incomplete, Unreadable, encode, foreign_holder, parse, result_document, result_of,
     task_document, task_of,
 )
+from taskspool.engine.layout import parse_token
 from taskspool.engine.task import Priority, Result, Task
 from taskspool.errors import InvalidRequest, PayloadTooLarge
 
 ID = "01936f5e-0000-7000-8000-000000000001"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 LIMIT = 1 << 20
+TOKEN = "1-2-3c-4-5f"
 EIGHT = ["id", "type", "requester", "data", "status", "created_at", "assigned_to", "updated_at"]
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -35,7 +37,7 @@ tasks = st.builds(
     st.none() | text.filter(bool))
 results = st.builds(
     Result, st.just(ID), name, st.sampled_from(["success", "error"]), values, instants, st.none() | text,
-    st.integers(1, 99), st.just("1-2-3c-4-5f"), st.none() | instants)
+    st.integers(1, 99), st.just(TOKEN), st.just(parse_token(TOKEN).claimed_at))
 
 
 def task(**fields: Any) -> Task:
@@ -73,7 +75,28 @@ def test_a_task_goes_there_and_back(one: Task) -> None:
 @given(results)
 def test_a_result_goes_there_and_back(one: Result) -> None:
     """The same for results."""
-    assert result_of(parse(result_document(one, LIMIT)), ID, NOW) == one
+    assert result_of(result_document(one, LIMIT), ID, NOW) == one
+
+
+@given(results)
+def test_a_result_has_exactly_the_six_keys(one: Result) -> None:
+    """Old programs that wait for it build their object from all keys there are, and break on a seventh."""
+    document = json.loads(result_document(one, LIMIT))
+    assert list(document) == ["task_id", "worker", "status", "data", "completed_at", "error_message"]
+
+
+def test_a_result_written_anew_by_others_is_nobodys() -> None:
+    """The lease's receipt stands behind the JSON, and goes when a foreign program writes the file again."""
+    ours = result_document(Result(ID, "w", "success", {}, NOW, None, 1, TOKEN), LIMIT)
+    assert result_of(ours, ID, NOW).token == TOKEN
+    assert result_of(json.dumps(json.loads(ours)).encode(), ID, NOW).token is None
+    for odd in (b" ", b"\t" * 8, b" " * 16, b"\n", b"\t \t" * 8, b" " * 8 + b"\r", blanks(f"1 1-2-3c-{'f' * 12}-5f")):
+        assert result_of(b"{}\n" + odd + b"\n", ID, NOW).token is None
+    assert result_of(b"{}\n" + blanks(f"1 {TOKEN}") + b"\n", ID, NOW).token == TOKEN
+
+
+def blanks(text: str) -> bytes:
+    return b"".join(b"\t" if byte >> bit & 1 else b" " for byte in text.encode() for bit in range(7, -1, -1))
 
 
 @pytest.mark.parametrize("data", [
@@ -180,12 +203,12 @@ def test_what_is_no_task_says_why(document: dict[str, Any]) -> None:
     ({"status": "error", "error_message": "no"}, "error", "unknown", "no"),
     ({"status": "FAILED", "error": {"a": 1}}, "error", "unknown", "{'a': 1}"),
     ({"status": "failure"}, "error", "unknown", None),
-    ({"status": "completed", "taskspool": {"attempt": "x", "token": 7}}, "success", "unknown", None),
+    ({"status": "completed", "taskspool": {"attempt": 1, "token": TOKEN}}, "success", "unknown", None),
 ])
 def test_foreign_results_are_read_leniently(document: dict[str, Any], status: str, worker: str,
                                             message: str | None) -> None:
     """Any status but error, failed and failure is a success."""
-    result = result_of(document, ID, NOW)
+    result = result_of(json.dumps(document).encode(), ID, NOW)
     assert (result.status, result.worker, result.error_message) == (status, worker, message)
     assert (result.data, result.token, result.attempt) == (document.get("data"), None, None)
 

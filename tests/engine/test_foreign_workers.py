@@ -160,6 +160,8 @@ def test_a_popped_task_rewritten_has_its_lease_anew(queue: Queue, folder: Path, 
         queue.sweep()
         clock.advance(50)
         assert queue.sweep().expired == 0
+    clock.advance(10)
+    assert queue.sweep().expired == 1
 
 
 def test_who_popped_may_finish_over_http(queue: Queue, folder: Path) -> None:
@@ -219,3 +221,14 @@ def test_who_popped_and_failed_over_http_is_retried(queue: Queue, folder: Path) 
     assert queue.finish_without_token(task_id, "comet", None, Failure("no")) is None
     assert queue.task(task_id).state is State.SCHEDULED
     assert queue.task(task_id).task.attempts == 1
+
+
+@pytest.mark.parametrize("verb", ["extend", "complete", "release"])
+def test_an_empty_token_does_not_hold_a_popped_task(queue: Queue, folder: Path, verb: str) -> None:
+    """Its holder has no token at all: nobody gets at the task by sending an empty one."""
+    task_id = queue.enqueue(NewTask("ping", {})).task_id
+    pop(folder, task_id)
+    queue.sweep()
+    with pytest.raises(LeaseLost):
+        getattr(queue, verb)(task_id, "", *([{}] if verb == "complete" else []))
+    assert queue.task(task_id).worker == "comet"

@@ -54,6 +54,7 @@ def test_a_slow_writer_has_a_minute_from_its_last_byte(queue: Queue, folder: Pat
         clock.advance(pause)
     path.write_text(text)
     assert queue.sweep().adopted == 1
+    assert quarantined(folder) == {}
 
 
 @pytest.mark.parametrize(("name", "text", "reason"), [

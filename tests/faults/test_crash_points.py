@@ -44,5 +44,5 @@ def test_a_killed_process_loses_and_repeats_nothing(scenario: Scenario, scratch:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_killed_process_loses_and_repeats_nothing_at_any_point(scenario: Scenario, scratch: Path) -> None:
-    """Every point before, after and torn, and 20 pairs of a kill and a second kill during its recovery."""
-    run(scenario, scratch, None, pairs=20)
+    """Every point before, after and torn, and 35 pairs of a kill and a second kill during its recovery."""
+    run(scenario, scratch, None, pairs=35)

@@ -208,6 +208,21 @@ def test_head(bridge: LiveBridge) -> None:
             assert int(reply.headers["content-length"]) > 10
 
 
+def test_who_does_not_read_is_not_read_from(bridge: LiveBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends requests and reads no answers is stopped, then cut off: its answers do not pile up here."""
+    monkeypatch.setattr(protocol, "STALL_SECONDS", 1.0)
+    requests = request_bytes("GET", "/openapi.json") * 1000
+    state = bridge.serving._server.server_state
+    before = state.total_requests
+    with bridge.connect() as deaf:
+        deaf.settimeout(15)
+        with pytest.raises(ConnectionError):  # cut off; a server that went on reading would take all of it
+            for _ in range(400):
+                deaf.sendall(requests)
+    assert state.total_requests - before < 1000  # some 10 MB of 40 KB answers fit into the sockets
+    assert bridge.get("/health").ok
+
+
 def test_too_many_connections(bridge: LiveBridge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit a new connection is told 503, and the others go on."""
     with bridge.connect() as first:

@@ -1,24 +1,29 @@
 """Task and Result as the JSON texts of the folder, and back.
 
-The keys of the public contract (seed 002) always stand first and mean what they meant there. What is ours alone sits
-in one object ``taskspool``, which is left out while it would say nothing: an ordinary waiting task has exactly the
-eight keys old programs know.
+The keys of the public contract (seed 002) always stand first and mean what they meant there. Old programs build their
+own objects from all keys they find, and break on one they do not know. So an ordinary waiting task has exactly their
+eight keys; what is ours alone sits in one object ``taskspool``, which is left out while it would say nothing. A result
+always has exactly their six keys, for it is they who wait for it: what is ours alone, attempt and token of the lease,
+stands behind the JSON in blanks, which every reader of JSON passes over.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from taskspool.clock import from_text, to_text
+from taskspool.engine.layout import TOKEN_PATTERN, parse_token
 from taskspool.engine.task import MAX_TYPE_CHARS, JsonValue, Priority, Result, Task, check_name
 from taskspool.errors import InvalidRequest, PayloadTooLarge
 
 OWN_KEY = "taskspool"
 MAX_FOREIGN_DEPTH = 200
+_RECEIPT = re.compile(rf"([0-9]{{1,9}}) ({TOKEN_PATTERN})")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
@@ -50,17 +55,35 @@ def task_document(task: Task, max_bytes: int) -> bytes:
 
 
 def result_document(result: Result, max_bytes: int) -> bytes:
-    """Raises InvalidRequest, PayloadTooLarge as ``task_document`` does."""
-    document: dict[str, JsonValue] = {
+    """The six keys and, when a lease of ours was finished, its receipt.
+
+    Raises InvalidRequest, PayloadTooLarge as ``task_document`` does.
+    """
+    content = encode({
         "task_id": result.task_id, "worker": result.worker, "status": result.status, "data": result.data,
         "completed_at": to_text(result.completed_at), "error_message": result.error_message,
-    }
-    if result.token is not None:
-        document[OWN_KEY] = {
-            "attempt": result.attempt, "token": result.token,
-            "claimed_at": None if result.claimed_at is None else to_text(result.claimed_at),
-        }
-    return encode(document, max_bytes, "data")
+    }, max_bytes, "data")
+    return content + _receipt(f"{result.attempt} {result.token}") if result.token else content
+
+
+def _receipt(text: str) -> bytes:
+    """``text`` as a line of blanks: a space is a 0, a tab a 1, eight of them a character."""
+    bits = "".join(f"{byte:08b}" for byte in text.encode("ascii"))
+    return bits.translate({ord("0"): " ", ord("1"): "\t"}).encode("ascii") + b"\n"
+
+
+def _receipt_of(content: bytes) -> tuple[int | None, str | None]:
+    """(attempt, token) of the lease that was finished with this result; (None, None) when no receipt of ours is there.
+
+    A foreign program that writes the file anew leaves it out: then nobody's token finished the task.
+    """
+    blanks = content.removesuffix(b"\n").rpartition(b"\n")[2]
+    if not blanks or blanks.strip(b" \t") or len(blanks) % 8:
+        return None, None
+    bits = blanks.translate(bytes.maketrans(b" \t", b"01")).decode("ascii")
+    text = "".join(chr(int(bits[at:at + 8], 2)) for at in range(0, len(bits), 8))
+    match = _RECEIPT.fullmatch(text)
+    return (None, None) if match is None else (int(match[1]), match[2])
 
 
 def encode(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> bytes:
@@ -162,20 +185,20 @@ def _own_fields(own: Mapping[str, JsonValue]) -> dict[str, Any]:
     return fields
 
 
-def result_of(document: Mapping[str, JsonValue], task_id: str, seen_at: datetime) -> Result:
-    """The result in a file named after ``task_id``; any status but error, failed and failure is a success."""
+def result_of(content: bytes, task_id: str, seen_at: datetime) -> Result:
+    """The result in a file; any status but error, failed and failure is a success.
+
+    ``seen_at`` stands in for a time the file does not tell. Raises Incomplete, Unreadable as ``parse`` does.
+    """
+    document = parse(content)
     status = str(document.get("status", "success"))
     message = document.get("error_message", document.get("error"))
-    own = document.get(OWN_KEY)
-    own = own if isinstance(own, dict) else {}
-    claimed_at = own.get("claimed_at")
+    attempt, token = _receipt_of(content)
     return Result(
         task_id, str(document.get("worker") or "unknown"),
         "error" if status.lower() in ("error", "failed", "failure") else "success", document.get("data"),
-        _instant(document.get("completed_at"), seen_at), None if message is None else str(message),
-        own.get("attempt") if isinstance(own.get("attempt"), int) else None,
-        own.get("token") if isinstance(own.get("token"), str) else None,
-        None if claimed_at is None else _instant(claimed_at, seen_at),
+        _instant(document.get("completed_at"), seen_at), None if message is None else str(message), attempt, token,
+        None if token is None else parse_token(token).claimed_at,
     )
 
 

@@ -36,7 +36,9 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEX = "[0-9a-f]{1,11}"
-_CLAIM = re.compile(rf"([0-9a-f-]{{36}})~([0-9]{{1,9}})~({_HEX}-{_HEX}-{_HEX}-{_HEX}-[0-9a-f]{{1,32}})\.json")
+TOKEN_PATTERN = rf"{_HEX}-{_HEX}-{_HEX}-{_HEX}-[0-9a-f]{{1,32}}"
+"""Short enough that no part of it is beyond the calendar."""
+_CLAIM = re.compile(rf"([0-9a-f-]{{36}})~([0-9]{{1,9}})~({TOKEN_PATTERN})\.json")
 _OWNED = re.compile(r"([0-9]{1,9})-([0-9]{1,15})-")
 
 

@@ -83,7 +83,7 @@ class Reading:
         """The result; None while there is none, or while a foreign worker is still writing it."""
         try:
             content, number = files.read(self._place.result_path(task_id), self._place.max_file_bytes)
-            return result_of(parse(content), task_id, _instant(number))
+            return result_of(content, task_id, _instant(number))
         except (FileNotFoundError, files.NotRegular, Unreadable):
             return None
 

@@ -68,7 +68,7 @@ class FastLane(Protocol):
     def _may_take_lane(self) -> bool:
         """Whether this request is quick, small, and the only one on its connection. Completes the scope."""
         is_alone = cast(Any, self.cycle) is None or self.cycle.response_complete
-        if self.expect_100_continue or self.pipeline or not is_alone:
+        if self.expect_100_continue or self.pipeline or not is_alone or self.flow.write_paused:
             return False
         if not self.url.startswith(b"/") or self.parser.should_upgrade():
             return False

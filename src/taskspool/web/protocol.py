@@ -2,6 +2,7 @@
 
 * A request's head must be complete within ``HEAD_SECONDS`` of its first byte (or of the connection), and may be no
   larger than ``MAX_HEAD_BYTES``; who is slower or longer is cut off (slowloris, endless headers).
+* Who does not read its answers is not read from any more, and cut off after ``STALL_SECONDS``.
 * What cannot be parsed is answered in JSON, like everything else.
 * The request's target as written goes into the scope, so that the guard can refuse ``GET http://elsewhere/``.
 * Head and body of an answer leave in one packet.
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
 MAX_HEAD_BYTES = 64 * 1024
+STALL_SECONDS = 30.0
 IDLE_SECONDS = 65
 """A kept-alive connection without a request is closed after this time."""
 
@@ -27,14 +29,16 @@ _REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large", 500: "In
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    ``head_since`` is when we began to wait for the rest of a head, ``idle_since`` when the last answer went out; None
-    when neither is so. ``drop_if_late`` looks at both about once a second: cheaper than a timer for every request.
+    ``head_since`` is when we began to wait for the rest of a head, ``idle_since`` when the last answer went out,
+    ``stalled_since`` when the client stopped reading; None when it is not so. ``drop_if_late`` looks at them about
+    once a second: cheaper than a timer for every request.
     """
 
     max_connections: int
 
     head_since: float | None = None
     idle_since: float | None = None
+    stalled_since: float | None = None
     raw_transport: asyncio.Transport
     _head_bytes = 0
     _unfinished_bytes = 0
@@ -96,8 +100,19 @@ class Protocol(HttpToolsProtocol):
         """Close the connection if its client has not completed a head in time, or asked nothing for long."""
         is_slow = self.head_since is not None and now - self.head_since > HEAD_SECONDS
         is_idle = self.idle_since is not None and now - self.idle_since > IDLE_SECONDS
+        is_stalled = self.stalled_since is not None and now - self.stalled_since > STALL_SECONDS
         if is_slow or is_idle:
             self.transport.close()
+        elif is_stalled:
+            self.raw_transport.abort()  # a close would wait until the client has read what is left
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stalled_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.stalled_since = None
 
     def _count(self, more: int) -> None:
         self._head_bytes += more

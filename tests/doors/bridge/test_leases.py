@@ -97,7 +97,7 @@ def test_heartbeat_keeps_the_task(tmp_path: Path) -> None:
     """A worker that beats keeps its task beyond the lease; one that falls silent loses it."""
     with live_bridge(tmp_path) as bridge:
         task_id, token = claimed(bridge, "t", lease=1)
-        until = datetime.now(UTC) + timedelta(seconds=2.5)
+        until = datetime.now(UTC) + timedelta(seconds=1.6)
 
         def beat() -> bool:
             reply = bridge.post(f"/api/tasks/{task_id}/heartbeat", {"lease_token": token})

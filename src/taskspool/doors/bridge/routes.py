@@ -95,8 +95,9 @@ def worker_routes(views: WorkerViews) -> list[Route]:
               replies=_stored(lost({200: ("stored", models.Accepted)}))),
         Route("POST", f"{TASK}/heartbeat", views.beat, "Keep a task's lease", tag="workers", body=models.Beat,
               replies=_posted(lost({200: ("kept", models.BeatAnswer)}))),
-        Route("POST", "/api/workers/<worker>/heartbeat", views.beats, "Keep all leases of a worker", tag="workers",
-              body=models.Beats, is_body_optional=True, replies=_posted({200: ("kept, or lost", models.BeatsAnswer)})),
+        Route("POST", "/api/workers/<worker>/heartbeat", views.beats, "Keep all leases of a worker", Work.SLOW,
+              tag="workers", body=models.Beats, is_body_optional=True,
+              replies=_posted({200: ("kept, or lost", models.BeatsAnswer)})),
         Route("POST", f"{TASK}/release", views.release, "Give a task back unfinished", Work.DURABLE, tag="workers",
               body=models.Release, replies=_stored(lost({200: ("it waits again", models.Accepted)}))),
     ]
