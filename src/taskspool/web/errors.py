@@ -10,7 +10,8 @@ with ``type``, ``title``, ``status`` and ``detail`` beside it.
     ├── MethodNotAllowed   405  ``Allow`` says which methods there are
     ├── Forbidden          403  a browser asked on behalf of a page that may not
     ├── Misdirected        421  the Host header is not one of ours
-    ├── UnsupportedMedia   415  the body is not plain JSON
+    ├── NotJson            400  the body does not say that it is JSON; 400 is what the clients of seed 002 know
+    ├── UnsupportedMedia   415  the body is compressed
     └── InternalError      500  a fault of ours; its reason stands in the log and nowhere else
 """
 
@@ -58,6 +59,10 @@ class Forbidden(TaskspoolError):
 class Misdirected(TaskspoolError):
     code = "WRONG_HOST"
     status = 421
+
+
+class NotJson(InvalidRequest):
+    code = "NOT_JSON"
 
 
 class UnsupportedMedia(InvalidRequest):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from taskspool.settings import Settings
 from taskspool.web.bridge import BODY, REFUSAL, TARGET
-from taskspool.web.errors import Forbidden, Misdirected, UnsupportedMedia
+from taskspool.web.errors import Forbidden, Misdirected, NotJson, UnsupportedMedia
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -102,7 +102,7 @@ def plain_json(environ: WSGIEnvironment) -> None:
     content_type: str = environ.get("CONTENT_TYPE", "")
     if content_type == "application/json" or _JSON_TYPE.fullmatch(content_type.strip()):
         return
-    raise UnsupportedMedia(
+    raise NotJson(
         "the body must be JSON and say so: Content-Type: application/json; charset=utf-8",
         hint="curl: -H 'Content-Type: application/json' · PowerShell: -ContentType 'application/json'",
         field="Content-Type", rule="application/json",

@@ -36,7 +36,7 @@ def _asked(more: Replies) -> Replies:
 def _posted(more: Replies) -> Replies:
     """What a request with a body may be answered, and ``more``."""
     return _asked({408: ("the body did not come", None), 413: ("the body is too large", None),
-                   415: ("the body is not JSON", None), **more})
+                   415: ("the body is compressed", None), **more})
 
 
 def _stored(more: Replies) -> Replies:
