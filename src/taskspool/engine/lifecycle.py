@@ -124,24 +124,27 @@ class Queue:
         self.store.extend(lease)
         return lease
 
-    def complete(self, task_id: str, token: str, data: JsonValue) -> Result:
-        """Claimed -> done. The same token again returns the result that stands; any other raises LeaseLost."""
-        try:
-            return self._finish(self._held(task_id, token), None, "success", data, None)
-        except LeaseLost:
-            return self._standing(task_id, token)
+    def complete(self, task_id: str, token: str, data: JsonValue, *, worker: str | None = None) -> Result:
+        """Claimed -> done. The same token again returns the result that stands; any other raises LeaseLost.
 
-    def fail(self, task_id: str, token: str, failure: Failure) -> Result | None:
-        """Claimed -> scheduled while retries are left and allowed, else -> dead with a result (returned).
-
-        The same token again returns the result that stands; any other raises LeaseLost.
+        ``worker`` stands in the result instead of the name the task was claimed under.
         """
         try:
-            return self._fail(self._held(task_id, token), failure)
+            return self._finish(self._held(task_id, token), None, "success", data, None, worker=worker)
         except LeaseLost:
             return self._standing(task_id, token)
 
-    def _fail(self, lease: Lease, failure: Failure) -> Result | None:
+    def fail(self, task_id: str, token: str, failure: Failure, *, worker: str | None = None) -> Result | None:
+        """Claimed -> scheduled while retries are left and allowed, else -> dead with a result (returned).
+
+        The same token again returns the result that stands; any other raises LeaseLost. ``worker``: see ``complete``.
+        """
+        try:
+            return self._fail(self._held(task_id, token), failure, worker)
+        except LeaseLost:
+            return self._standing(task_id, token)
+
+    def _fail(self, lease: Lease, failure: Failure, worker: str | None = None) -> Result | None:
         task = self.task(lease.task_id).task
         failed = replace(task, attempts=task.attempts + _uncounted(task, lease),
                          last_error=failure.message[:MAX_ERROR_CHARS])
@@ -150,7 +153,7 @@ class Queue:
             wait = self._backoff(failed.attempts) if wait is None else wait
             self.store.requeue(lease, replace(failed, not_before=self.clock.now() + timedelta(seconds=wait)))
             return None
-        return self._finish(lease, failed, "error", failure.data, failure.message)
+        return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker)
 
     def release(self, task_id: str, token: str, *, delay_seconds: float = 0.0) -> None:
         """Claimed -> ready, or scheduled when a delay is given. Costs no attempt. Raises TaskNotFound, LeaseLost."""
@@ -166,7 +169,7 @@ class Queue:
         """Complete, or fail, for a client that knows no lease tokens (seed 002).
 
         It is believed when the task waits (it is claimed for it first), when the holder has its name, and when
-        either side gave no name. A finished task answers with the result that stands, if it may be this worker's.
+        either side gave no name; the result carries the name that was given. A finished task answers with the result that stands, if it may be this worker's.
         Raises TaskNotFound, TaskNotClaimable, LeaseLost.
         """
         lease = self.store.lease_of(task_id)
@@ -178,23 +181,24 @@ class Queue:
                 return self._finish_unclaimed(task_id, worker, data, failure)
         if lease is None or not (worker in (None, lease.worker) or lease.worker == ANONYMOUS):
             raise LeaseLost(f"task {task_id} is held, or was finished, by another worker", task_id=task_id)
-        return self._finish_held(lease, data, failure)
+        return self._finish_held(lease, worker, data, failure)
 
     def _finish_unclaimed(self, task_id: str, worker: str | None, data: JsonValue,
                           failure: Failure | None) -> Result | None:
         """Claim it for the one who brings its result. A result that cannot be stored leaves the task as it was."""
         lease = self.claim_one(task_id, worker or ANONYMOUS).lease
         try:
-            return self._finish_held(lease, data, failure)
+            return self._finish_held(lease, worker, data, failure)
         except InvalidRequest:
             self.store.requeue(lease, None)
             raise
 
-    def _finish_held(self, lease: Lease, data: JsonValue, failure: Failure | None) -> Result | None:
-        task_id = lease.task_id
-        if lease.token:
-            return self.complete(task_id, lease.token, data) if failure is None else self.fail(
-                task_id, lease.token, failure)
+    def _finish_held(self, lease: Lease, worker: str | None, data: JsonValue,
+                     failure: Failure | None) -> Result | None:
+        if lease.token and failure is None:
+            return self.complete(lease.task_id, lease.token, data, worker=worker)
+        if lease.token and failure is not None:
+            return self.fail(lease.task_id, lease.token, failure, worker=worker)
         if failure is None:  # popped in place by an old program: there is no token
             return self._finish(lease, None, "success", data, None)
         return self._fail(lease, failure)
@@ -228,8 +232,8 @@ class Queue:
         return True
 
     def _finish(self, lease: Lease, task: Task | None, status: str, data: JsonValue, error: str | None,
-                expired: Expired | None = None) -> Result:
-        result = Result(lease.task_id, lease.worker, status, data, self.clock.now(), error, lease.attempt, lease.token,
+                expired: Expired | None = None, *, worker: str | None = None) -> Result:
+        result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt, lease.token,
                         lease.claimed_at)
         return self.store.finish(lease, task, result, expired=expired)
 

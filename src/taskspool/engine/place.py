@@ -85,8 +85,12 @@ class Place:
 
     def install(self, content: bytes, target: str) -> None:
         """``target`` has ``content``, whole, in one step: the rename is the instant."""
-        with self.beside(content) as [temporary]:
+        temporary = self.write_temporary(content)  # not ``beside``: this is the path of every submit
+        try:
             files.move(temporary, target)
+        except BaseException:  # whatever it was, it goes on upward: only the litter is ours
+            files.discard(temporary)
+            raise
 
     def sync(self, folder: str) -> None:
         """The names in ``folder`` are on the disk when this returns, if the store is durable."""
