@@ -41,8 +41,8 @@ def work_off(queue: Queue, count: int) -> None:
 def measure(options: Options) -> Table:
     table = Table("Target 1: the engine against bare file calls on the same disk, in turns")
     with ground(options.folder) as place:
-        _fast(table, place, options.size(15, 1), options.size(1500, 50))
-        _durable(table, place, options.size(7, 1), options.size(250, 10))
+        _fast(table, place, options.size(24, 1), options.size(800, 50))
+        _durable(table, place, options.size(12, 1), options.size(120, 10))
         table.rows += traced.compared(place.fresh())
     return table
 

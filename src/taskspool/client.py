@@ -194,7 +194,7 @@ class Client:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise self._unreachable(str(error)) from error
+            raise self._unreachable(_why(error)) from error
         try:
             parsed = answer.json()
         except ValueError:
@@ -219,6 +219,18 @@ class Client:
             self._local.session = session
             self._sessions.append(session)
         return session
+
+
+def _why(error: requests.RequestException) -> str:
+    """What the system said, in its own words; requests wraps it in three names of classes."""
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return str(error)
 
 
 def is_loopback(url: str) -> bool:

@@ -42,12 +42,15 @@ def test_an_old_worker_does_what_came_over_http(office: System, old: OldLibrary)
     assert (shown["status"], shown["assigned_to"]) == ("in_progress", "comet-browser")
     assert office.post("/api/tasks/next", {"worker_id": "other", "types": ["web_scraping"]}).json()["task"] is None
     assert office.get(f"/api/tasks/{task_id}/result").status_code == 404
+    [held] = eventually(lambda: office.get("/api/inflight").json()["inflight"], 10, "what it holds is in flight")
+    assert (held["task_id"], held["worker"]) == (task_id, "comet-browser")
+    assert office.get("/api/stats").json()["inflight"] == 1
     old.push_result(task_id, {"html": "<h1>안녕</h1>"})
     result = office.result(task_id)
     assert (result["worker"], result["success"], result["data"]) == ("comet-browser", True, {"html": "<h1>안녕</h1>"})
     assert office.get(f"/api/tasks/{task_id}").json()["status"] == "completed"
     eventually(lambda: not (old.tasks / f"{task_id}.json").exists(), 10, "the task's file follows its result")
-    assert office.get("/api/inflight").json()["count"] == 0
+    eventually(lambda: office.get("/api/inflight").json()["count"] == 0, 10, "nobody holds anything")
 
 
 def test_a_failure_of_an_old_worker_is_told_over_http(office: System, old: OldLibrary) -> None:

@@ -116,6 +116,24 @@ def test_a_result_wakes_all_who_wait_for_it(candidate: Candidate, queue: Queue) 
     assert queue.bell.awaited_results == []
 
 
+def test_a_glance_sees_what_other_processes_did(candidate: Candidate, queue: Queue) -> None:
+    """Cheaper than a sweep: a task put elsewhere and a result written elsewhere wake who waits for them here."""
+    other = candidate.open()
+    queue.glance()
+    [(for_task, _)] = line(queue, 1)
+    other.enqueue(new())
+    queue.glance()
+    assert for_task.woken == 1
+    lease = queue.claim("w1")[0].lease
+    for_result = Sleeper()
+    waiter = queue.bell.wait_for_result(for_result, lease.task_id)
+    queue.glance()
+    other.complete(lease.task_id, lease.token, {})
+    queue.glance()
+    assert for_result.woken == 1
+    queue.bell.leave(waiter)
+
+
 def test_leaving_leaves_nothing_behind(candidate: Candidate, queue: Queue) -> None:
     """After leave a waiter is not woken any more, and nobody is remembered."""
     [(sleeper, waiter)] = line(queue, 1)

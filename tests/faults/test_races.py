@@ -18,7 +18,7 @@ from faults.forks import needs_fork
 from faults.verdict import queue_on
 from taskspool.engine import files
 from taskspool.engine.lifecycle import Queue, open_queue
-from taskspool.engine.sweep import Sweeper
+from taskspool.engine.sweep import Lookout, Sweeper
 from taskspool.engine.task import NewTask, State
 from taskspool.settings import Settings
 from waiting import eventually
@@ -171,14 +171,14 @@ def test_a_stopped_holder_on_this_machine_keeps_its_task(tmp_path: Path, workers
 
 
 def test_the_sweeper_goes_on_after_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep the disk refused is put off, not the last one; a hint makes it look at once; stopping is quick."""
+    """A sweep the disk refused is put off, and so is one that met a mistake of ours: neither is the last one."""
     queue = open_queue(Settings(root=tmp_path))
     real, refused = queue.sweep, []
 
     def sweep() -> object:
         if len(refused) < 3:
             refused.append(True)
-            raise files.translate(OSError(5, "no"), "sweep")
+            raise files.translate(OSError(5, "no"), "sweep") if len(refused) < 3 else LookupError("a mistake of ours")
         return real()
 
     monkeypatch.setattr(queue, "sweep", sweep)
@@ -189,6 +189,20 @@ def test_the_sweeper_goes_on_after_a_refusal(tmp_path: Path, monkeypatch: pytest
     eventually(lambda: queue.claim("w"))
     sweeper.stop()
     queue.close()
+
+
+def test_a_lookout_wakes_who_waits_for_another_processs_task(tmp_path: Path) -> None:
+    """Without one sweep, and without any file event."""
+    queue, other = open_queue(Settings(root=tmp_path)), open_queue(Settings(root=tmp_path))
+    lookout = Lookout(queue)
+    lookout.start()
+    woken: list[bool] = []
+    queue.bell.wait_for_task(lambda: woken.append(True))
+    other.enqueue(NewTask("ping", {}))
+    eventually(lambda: woken)
+    lookout.stop()
+    queue.close()
+    other.close()
 
 
 def test_a_hint_makes_the_sweeper_look_at_once(tmp_path: Path) -> None:

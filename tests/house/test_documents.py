@@ -9,6 +9,8 @@ from pathlib import Path
 from house.source import PROJECT, name_of
 from taskspool.cli.codes import MEANINGS
 from taskspool.cli.main import taskspool
+from taskspool.doors.bridge import create_app
+from taskspool.engine.lifecycle import open_queue
 from taskspool.engine.task import TRANSITIONS
 from taskspool.settings import Settings
 
@@ -49,6 +51,19 @@ def test_every_command_is_named_for_readers() -> None:
     places = [PROJECT / "README.md", PROJECT / "QUICKSTART.md", *(PROJECT / "docs").rglob("*.md")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in places)
     assert [name for name in taskspool.commands if f"taskspool {name}" not in text] == []
+
+
+def test_every_endpoint_is_in_the_protocol(tmp_path: Path) -> None:
+    """docs/protocol.md names the path of each call that /openapi.json describes."""
+    queue = open_queue(Settings(root=tmp_path, durability="fast"))
+    try:
+        description = create_app(queue, Settings(root=tmp_path)).test_client().get("/openapi.json").get_json()
+    finally:
+        queue.close()
+    text = (PROJECT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    paths = {path.replace("{task_id}", "<id>").replace("{worker}", "<worker_id>") for path in description["paths"]}
+    assert len(paths) > 15
+    assert {path for path in paths if not re.search(rf"{re.escape(path)}(?![\w/])", text)} == set()
 
 
 def test_decisions_say_something() -> None:

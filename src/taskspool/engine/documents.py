@@ -66,10 +66,13 @@ def result_document(result: Result, max_bytes: int) -> bytes:
     return content + _receipt(f"{result.attempt} {result.token}") if result.token else content
 
 
+_TO_BLANKS, _FROM_BLANKS = bytes.maketrans(b"01", b" \t"), bytes.maketrans(b" \t", b"01")
+
+
 def _receipt(text: str) -> bytes:
     """``text`` as a line of blanks: a space is a 0, a tab a 1, eight of them a character."""
-    bits = "".join(f"{byte:08b}" for byte in text.encode("ascii"))
-    return bits.translate({ord("0"): " ", ord("1"): "\t"}).encode("ascii") + b"\n"
+    bits = f"{int.from_bytes(text.encode('ascii')):0{len(text) * 8}b}"
+    return bits.encode("ascii").translate(_TO_BLANKS) + b"\n"
 
 
 def _receipt_of(content: bytes) -> tuple[int | None, str | None]:
@@ -80,9 +83,8 @@ def _receipt_of(content: bytes) -> tuple[int | None, str | None]:
     blanks = content.removesuffix(b"\n").rpartition(b"\n")[2]
     if not blanks or blanks.strip(b" \t") or len(blanks) % 8:
         return None, None
-    bits = blanks.translate(bytes.maketrans(b" \t", b"01")).decode("ascii")
-    text = "".join(chr(int(bits[at:at + 8], 2)) for at in range(0, len(bits), 8))
-    match = _RECEIPT.fullmatch(text)
+    text = int(blanks.translate(_FROM_BLANKS), 2).to_bytes(len(blanks) // 8)
+    match = _RECEIPT.fullmatch(text.decode("latin-1"))
     return (None, None) if match is None else (int(match[1]), match[2])
 
 

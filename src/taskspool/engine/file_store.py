@@ -342,10 +342,13 @@ class FileStore:
             self._intake.look_at_tasks()
             found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit))
             return [snapshot for snapshot in found if snapshot is not None and snapshot.state is State.READY]
+        if state is State.CLAIMED:
+            return [held for held, _ in self.leases() if types is None or held.task.type in types][:limit]
         return self._reading.listing(state, types, limit)
 
     def leases(self) -> list[tuple[Snapshot, Lease]]:
-        return self._reading.leases()
+        held = self._reading.leases() + self._intake.popped()
+        return sorted(held, key=lambda pair: pair[1].claimed_at)
 
     def latest_results(self, limit: int) -> list[Result]:
         self._intake.catch_up()
@@ -355,7 +358,8 @@ class FileStore:
     def counts(self) -> Counts:
         self._intake.look_at_tasks()
         self._intake.catch_up()
-        return self._reading.counts(self._line)
+        counts = self._reading.counts(self._line)
+        return replace(counts, claimed=counts.claimed + len(self._intake.popped()))
 
     def position(self, task_id: str) -> int | None:
         return self._line.position(task_id)

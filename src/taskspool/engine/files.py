@@ -50,7 +50,8 @@ class SecondName(NotRegular):
 def translate(error: OSError, doing: str) -> TaskspoolError:
     """The engine's own error for an OSError that is not an answer."""
     if error.errno in _NO_ROOM:
-        return StoreFull(f"the disk is full: {doing}", hint="free some space; claims, results and reads still work")
+        return StoreFull(f"the disk is full: {doing}",
+                         hint="free some space; what was accepted is safe, claims and reads go on")
     return StoreUnavailable(f"the disk refused ({error.strerror or error}): {doing}", errno=error.errno)
 
 

@@ -22,7 +22,7 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.results_watch import ResultsWatch
 from taskspool.engine.ready import ReadyLine, entry_of
 from taskspool.engine.store import Expired
-from taskspool.engine.task import Claim, Lease, Result, State, SweepReport, Task
+from taskspool.engine.task import Claim, Lease, Result, Snapshot, State, SweepReport, Task
 from taskspool.errors import StoreUnavailable
 
 LOOKS_PER_SWEEP = 50
@@ -182,6 +182,11 @@ class Intake:
     def _lease_of(self, popped: Popped) -> Lease:
         return Lease(popped.task.id, popped.holder, popped.task.next_attempt, "", self._place.settings.lease_seconds,
                      datetime.fromtimestamp(popped.number[1] / 1e9, self._place.clock.now().tzinfo))
+
+    def popped(self) -> list[tuple[Snapshot, Lease]]:
+        """What old programs hold, as far as this process has seen it."""
+        held = ((popped.task, self._lease_of(popped)) for popped in list(self._popped.values()))
+        return [(Snapshot(task, State.CLAIMED, lease.claimed_at, lease.worker), lease) for task, lease in held]
 
     def overdue_foreign(self) -> list[Expired]:
         now = self._place.clock.monotonic()

@@ -169,7 +169,8 @@ class Queue:
         """Complete, or fail, for a client that knows no lease tokens (seed 002).
 
         It is believed when the task waits (it is claimed for it first), when the holder has its name, and when
-        either side gave no name; the result carries the name that was given. A finished task answers with the result that stands, if it may be this worker's.
+        either side gave no name; the result carries the name that was given. A finished task answers with the result
+        that stands, if it may be this worker's.
         Raises TaskNotFound, TaskNotClaimable, LeaseLost.
         """
         lease = self.store.lease_of(task_id)
@@ -233,8 +234,8 @@ class Queue:
 
     def _finish(self, lease: Lease, task: Task | None, status: str, data: JsonValue, error: str | None,
                 expired: Expired | None = None, *, worker: str | None = None) -> Result:
-        result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt, lease.token,
-                        lease.claimed_at)
+        result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt,
+                        lease.token, lease.claimed_at)
         return self.store.finish(lease, task, result, expired=expired)
 
     # -- looking -------------------------------------------------------------------------------------------------

@@ -90,20 +90,16 @@ class Reading:
     # -- many tasks ----------------------------------------------------------------------------------------------
 
     def listing(self, state: State, types: Collection[str] | None, limit: int) -> list[Snapshot]:
-        """Oldest id first for what waits, newest last for what is finished: by name, as ``ls`` shows them."""
-        if state is State.CLAIMED:
-            found: list[Snapshot | None] = [snapshot for snapshot, _ in self.leases()]
-        else:
-            names = sorted(filter(None, map(id_of, files.names(self._place.path(FOLDER_OF[state])))))
-            names = names[-limit:] if state.is_final and types is None else names
-            found = [self.find(name) for name in names]
+        """What is scheduled, or the newest of what is finished; by name, as ``ls`` shows them."""
+        names = sorted(filter(None, map(id_of, files.names(self._place.path(FOLDER_OF[state])))))
+        names = names[-limit:] if state.is_final and types is None else names
+        found = [self.find(name) for name in names]
         kept = [one for one in found if one is not None and (types is None or one.task.type in types)]
         return kept[-limit:] if state.is_final else kept[:limit]
 
     def leases(self) -> list[tuple[Snapshot, Lease]]:
         found = ((self._claimed(lease), lease) for lease in self._claims.look())
-        kept = [(snapshot, lease) for snapshot, lease in found if snapshot is not None]
-        return sorted(kept, key=lambda pair: pair[1].claimed_at)
+        return [(snapshot, lease) for snapshot, lease in found if snapshot is not None]
 
     def counts(self, line: ReadyLine) -> Counts:
         def size(folder: str) -> int:

@@ -48,9 +48,9 @@ _RULES = {
 }
 _BOUNDS = {
     "greater_than_equal": "must be at least {ge}", "less_than_equal": "must be at most {le}",
-    "string_too_short": "must have at least {min_length} characters",
+    "string_too_short": "must have {min_length} or more characters",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must hold at least {min_length}", "too_long": "must hold at most {max_length}",
+    "too_short": "must hold {min_length} or more", "too_long": "must hold at most {max_length}",
 }
 
 
