@@ -38,12 +38,15 @@ def to_text(instant: datetime) -> str:
 
 
 def from_text(text: str) -> datetime:
-    """The instant in ``text`` (ISO 8601; without an offset it is taken as UTC).
+    """The instant in ``text`` (ISO 8601). Without an offset it is this machine's wall clock: that is how programs write
+    a time that know no zones, and whoever shares our folder shares our machine. We ourselves always write the offset.
 
     Raises ValueError when it is none.
     """
-    instant = datetime.fromisoformat(text)
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (OSError, OverflowError) as error:  # beyond what the system's calendar can turn into another zone
+        raise ValueError(f"{text!r} is out of range") from error
 
 
 class IdMaker:

@@ -173,7 +173,7 @@ def test_pairs_of_half_characters_and_great_whole_numbers_are_fine() -> None:
 @pytest.mark.parametrize(("document", "expected"), [
     ({"type": "ping"}, Task(ID, "ping", {}, "unknown", NOW)),
     ({"id": None, "task_type": "ping", "data": None, "requester": None}, Task(ID, "ping", {}, "unknown", NOW)),
-    ({"id": ID, "type": "ping", "data": {"a": 1}, "requester": 7, "created_at": "2026-01-02T03:04:05.000006"},
+    ({"id": ID, "type": "ping", "data": {"a": 1}, "requester": 7, "created_at": "2026-01-02T03:04:05.000006+00:00"},
      Task(ID, "ping", {"a": 1}, "7", NOW)),
     ({"type": "ping", "created_at": "soon", "extra": [1]}, Task(ID, "ping", {}, "unknown", NOW)),
     ({"type": "ping", "created_at": "9999-12-31T23:59:59-23:59"}, Task(ID, "ping", {}, "unknown", NOW)),

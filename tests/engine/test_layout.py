@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -137,7 +138,22 @@ def test_times_go_there_and_back(instant: datetime) -> None:
     assert to_text(instant).endswith("Z")
 
 
-def test_a_time_without_offset_is_utc() -> None:
-    """The old library wrote local-looking times; they are taken as UTC."""
-    assert from_text("2026-01-02T03:04:05") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert from_text("2026-01-02T03:04:05+09:00") == datetime(2026, 1, 1, 18, 4, 5, tzinfo=UTC)
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a running process cannot be set here")
+@pytest.mark.parametrize(("zone", "hour"), [("KST-9", 3), ("UTC0", 12), ("EST5", 17)])
+def test_a_time_without_offset_is_the_machines_own(zone: str, hour: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old library writes the clock on its wall: its tasks must not stand behind those of the next nine hours."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert from_text("2026-01-02T12:04:05") == datetime(2026, 1, 2, hour, 4, 5, tzinfo=UTC)
+        assert from_text("2026-01-02T12:04:05+09:00") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "yesterday", ""])
+def test_a_time_that_is_none_is_a_value_error(text: str) -> None:
+    """Also one that exists in its own zone and in no calendar of ours."""
+    with pytest.raises(ValueError):
+        from_text(text)

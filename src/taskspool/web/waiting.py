@@ -70,7 +70,7 @@ class Answer:
         return _no_write
 
     def body(self) -> bytes:
-        """The whole body. Streams (issue 3) will be sent chunk by chunk here instead."""
+        """The whole body, and the end of what made it."""
         try:
             return b"".join(self.chunks)
         finally:

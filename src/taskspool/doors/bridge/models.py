@@ -34,8 +34,15 @@ DelaySeconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 Worker = Annotated[Name | None, Field(validation_alias=AliasChoices("worker_id", "worker"))]
 
 
+def _example(**body: Any) -> ConfigDict:
+    """What the page at /docs proposes to send."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
 class Submission(Shape):
     """A task as it is asked for."""
+
+    model_config = _example(task_type="calculation", data={"operation": "average", "numbers": [1, 2, 3]})
 
     type: Annotated[Name, Field(validation_alias=AliasChoices("task_type", "type"), description="what kind of work")]
     data: Annotated[dict[str, Any] | None, Field(
@@ -60,6 +67,8 @@ class Batch(Shape):
 class ClaimRequest(Shape):
     """What a worker wants: everything may be left out, the body too."""
 
+    model_config = _example(worker_id="my-worker", types=["ping", "calculation"], max=1)
+
     worker: Worker = None
     types: Annotated[list[Name] | None, Field(
         min_length=1, max_length=MAX_TYPES, description="only tasks of these types; left out: any")] = None
@@ -74,6 +83,7 @@ def _finish_rules(schema: dict[str, Any]) -> None:
         {"status": {"type": "string"}}, {"success": {"type": "boolean"}}, {"data": {}}, {"result": {}},
         {"error": {"type": ["string", "object"]}}, {"error_message": {"type": "string"}},
     )
+    schema["examples"] = [{"worker_id": "my-worker", "status": "success", "data": {"message": "pong"}}]
     schema["anyOf"] = [{"required": list(one), "properties": one} for one in told]
     schema["allOf"] = [
         {"not": {"required": ["status", "success"],
