@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import HEAD, Row, cells
+from benchmarks.measuring import HEAD, KEEP, Row, cells, spread_children
 
 COMMANDS = ("engine_vs_disk", "engine_vs_peers", "end_to_end", "over_http", "latency", "servers")
 REPORT = Path(__file__).with_name("REPORT.md")
@@ -31,23 +31,35 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=REPORT, help="where the report goes")
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=COMMANDS, help="run these alone")
     given = parser.parse_args()
-    sections = [(name, measured(name, given.quick, given.folder)) for name in given.only]
+    with tempfile.TemporaryDirectory(prefix="taskspool-benchmarks-", dir=given.folder) as place:  # see measuring.KEEP
+        spread_children(Path(place))
+        sections = [(name, measured(name, given.quick, Path(place))) for name in given.only]
+    if all(rows is None for _, rows in sections):
+        print("\nnothing was measured: the report that stands is left as it is", file=sys.stderr)
+        return 1
     folder = given.folder or Path(tempfile.gettempdir())
     given.report.write_text("\n".join(report(sections, folder, is_quick=given.quick)) + "\n", encoding="utf-8")
     print(f"\n{given.report.name} is written")
     return 0 if all(rows is not None for _, rows in sections) else 1
 
 
-def measured(name: str, is_quick: bool, folder: Path | None) -> list[Row] | None:
+def measured(name: str, is_quick: bool, folder: Path) -> list[Row] | None:
     """The rows of one command; None when it failed (what it said stands on the screen)."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         rows = Path(place) / "rows.json"
         options = ["--json", str(rows), *(["--quick"] if is_quick else [])]
-        options += [] if folder is None else ["--folder", str(folder)]
-        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False)
+        options += ["--folder", str(folder)]
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False, env=environment())
         if done.returncode != 0:
             return None
         return [Row(**row) for row in json.loads(rows.read_text(encoding="utf-8"))]
+
+
+def environment() -> dict[str, str]:
+    """This tree's own package is measured, installed or not; the commands start further processes, which inherit it."""
+    root = Path(__file__).parents[1]
+    paths = [str(root / "src"), str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), KEEP: "1"}
 
 
 def report(sections: Sequence[tuple[str, list[Row] | None]], folder: Path, *, is_quick: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -21,6 +22,8 @@ WORK = {"text": "x" * 180, "numbers": [1, 2, 3], "unit": "grüße", "deep": {"a"
 """The data of every task measured: about 300 bytes of JSON."""
 SPREADS_CHILDREN = 0x00020000
 """FS_TOPDIR_FL of ext4: folders below are laid far apart on the disk, as below the root."""
+KEEP = "BENCHMARK_KEEP"
+"""Set by ``python -m benchmarks``, which deletes what all its commands wrote when the last has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,8 @@ def in_turns(ground: Ground, rounds: int, *measurements: Measurement) -> list[li
 
 
 def side_by_side(ground: Ground, rounds: int, ours: Measurement, other: Measurement) -> Pair:
-    """Many short rounds, of each side the best quarter: what else a machine does only ever makes things slower."""
-    mine, theirs = in_turns(ground, rounds, ours, other)
-    best_of_ours, best_of_theirs = percentile(mine, 75), percentile(theirs, 75)
-    return Pair(best_of_ours, best_of_theirs, best_of_ours / best_of_theirs)
+    """Many short rounds in turns: the medians, and the median of the rounds' ratios."""
+    return pair_of(*in_turns(ground, rounds, ours, other))
 
 
 def pair_of(ours: Sequence[float], other: Sequence[float]) -> Pair:
@@ -162,18 +163,18 @@ class Ground:
 @contextmanager
 def ground(parent: Path | None) -> Iterator[Ground]:
     folder = Path(tempfile.mkdtemp(prefix="taskspool-benchmark-", dir=parent))
-    _spread_children(folder)
+    spread_children(folder)
     try:
         yield Ground(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if KEEP not in os.environ:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spread_children(folder: Path) -> None:
+def spread_children(folder: Path) -> None:
     """chattr +T where that exists; elsewhere nothing is lost but a little steadiness."""
     try:
         import fcntl  # not on Windows
-        import os
 
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -79,3 +79,16 @@ def test_the_report_counts_what_is_met_and_lists_what_is_missed() -> None:
     said = list(verdict(table.rows))
     assert said[0] == "**1 of 2 bars met.** Missed:"
     assert said[2:] == ["- target 2, submit: 1.50x (1/s beside 2/s peer), asked >= 2x"]
+
+
+def test_a_run_that_measured_nothing_leaves_the_report_that_stands(tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every command failed, exit code 1, and an older report is not overwritten."""
+    from benchmarks import __main__ as everything
+
+    standing = tmp_path / "REPORT.md"
+    standing.write_text("good figures", encoding="utf-8")
+    monkeypatch.setattr(everything, "measured", lambda name, is_quick, folder: None)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--report", str(standing)])
+    assert everything.main() == 1
+    assert standing.read_text(encoding="utf-8") == "good figures"
