@@ -46,6 +46,21 @@ def test_a_key_outlives_its_task_being_worked_on(candidate: Candidate, queue: Qu
     assert queue.claim("w") == []
 
 
+def test_pruning_forgets_the_keys_of_what_it_pruned(candidate: Candidate, queue: Queue) -> None:
+    """The key of a pruned task makes a new one; the key of a task that is still there, or that came later, stands."""
+    pruned, waits = queue.enqueue(new(), key="pruned"), queue.enqueue(NewTask("later", {}), key="waits")
+    lease = queue.claim("w", types=["ping"])[0].lease
+    queue.complete(pruned.task_id, lease.token, {})
+    candidate.clock.advance(10)
+    assert queue.store.prune(candidate.clock.now()) == 1
+    again = queue.enqueue(new(), key="pruned")
+    assert again.created
+    assert again.task_id != pruned.task_id
+    assert queue.enqueue(NewTask("later", {}), key="waits").task_id == waits.task_id
+    assert queue.store.prune(candidate.clock.now()) == 0
+    assert queue.enqueue(new(), key="pruned").task_id == again.task_id
+
+
 def test_fifty_callers_with_one_key_make_one_task(candidate: Candidate, queue: Queue) -> None:
     """However many come at once, over two processes: one creates, all get its id."""
     other = candidate.open()

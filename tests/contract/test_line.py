@@ -31,6 +31,7 @@ def test_higher_priority_first_then_first_come_first_served(candidate: Candidate
         candidate.clock.advance(0.001)
     expected = [task_id for level in sorted(Priority, reverse=True) for came_as, task_id in came if came_as is level]
     assert [one.task.id for one in queue.listing(limit=100)] == expected
+    assert [one.task.id for one in queue.listing(limit=4, oldest=True)] == [task_id for _, task_id in came[:4]]
     assert [queue.store.position(task_id) for task_id in expected] == list(range(1, 19))
     assert taken(queue, max_tasks=5) == expected[:5]
     assert [taken(queue)[0] for _ in range(13)] == expected[5:]

@@ -103,12 +103,11 @@ def token_not_compared() -> None:
 def key_after_the_task() -> None:
     """The idempotency key is written when the task is there already: a crash between makes two tasks of one key."""
     def put_keyed(self: FileStore, tasks: Any, key: Any, name: str) -> Any:
-        ids = self._known_ids(key, name)
+        ids = self._keys.known_ids(key, name)
         if ids is not None:
             return ids, False
         ids, _ = self.put(tasks, None)
-        record = {"task_ids": ids, "fingerprint": key.fingerprint, "created_at": ""}
-        self._place.install(file_store.encode(record, 10**6, "key"), self._place.path("keys", name))
+        self._keys.remember(ids, key, name)
         return ids, True
 
     FileStore._put_keyed = put_keyed  # type: ignore[method-assign]

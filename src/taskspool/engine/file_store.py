@@ -7,20 +7,20 @@ is left, which ``settle`` finishes if this process dies first. The order of the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from taskspool.clock import Clock, to_text
+from taskspool.clock import Clock
 from taskspool.engine import files
 from taskspool.engine.batches import Batches
 from taskspool.engine.bell import Bell
 from taskspool.engine.claims import Claims
 from taskspool.engine.documents import (
-    Incomplete, Unreadable, encode, foreign_holder, parse, result_document, task_document, task_of,
+    Incomplete, Unreadable, foreign_holder, parse, result_document, task_document, task_of,
 )
 from taskspool.engine.intake import Intake
+from taskspool.engine.keys import Keys
 from taskspool.engine.layout import new_token, worker_folder
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
@@ -28,9 +28,9 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.ready import Entry, entry_of
 from taskspool.engine.store import Expired, IdempotencyKey
 from taskspool.engine.task import (
-    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task, is_task_id,
+    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task,
 )
-from taskspool.errors import IdempotencyConflict, LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
+from taskspool.errors import LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
 from taskspool.settings import Settings
 
 CLAIM_TRIES = 5
@@ -48,6 +48,7 @@ class FileStore:
         self._reading = Reading(self._place, self._claims)
         self._intake = Intake(self._place, self._claims, self._reading, self.bell)
         self._batches = Batches(self._place, self._reading)
+        self._keys = Keys(self._place, self._reading)
         self._line = self._intake.line
         self._untold: list[Lease] = []
 
@@ -72,8 +73,8 @@ class FileStore:
             else:
                 self._put_all(tasks)
             return [task.id for task in tasks], True
-        name = f"{hashlib.sha256(key.key.encode()).hexdigest()}.json"
-        with self._place.keys.of(name):
+        name = self._keys.name_of(key)
+        with self._keys.lock_of(name):
             return self._put_keyed(tasks, key, name)
 
     def _put_one(self, task: Task, document: bytes) -> None:
@@ -91,15 +92,11 @@ class FileStore:
     def _put_keyed(self, tasks: Sequence[Task], key: IdempotencyKey, name: str) -> tuple[list[str], bool]:
         """Holding the key's lock. The key is on the disk before the task is visible: a crash between the two leaves
         a key without task, and whoever comes with the same key puts the task under the id the key names."""
-        ids = self._known_ids(key, name)
+        ids = self._keys.known_ids(key, name)
         if ids is None:
             for task in tasks:
                 task_document(task, self._place.max_bytes)  # what cannot be written must not use up its key
-            record = {"task_ids": [task.id for task in tasks], "fingerprint": key.fingerprint,
-                      "created_at": to_text(self._clock.now())}
-            content = encode(record, self._place.max_file_bytes, "Idempotency-Key")
-            self._place.install(content, self._place.path("keys", name))  # the instant: the key stands for these ids
-            self._place.sync("keys")
+            self._keys.remember([task.id for task in tasks], key, name)
         else:
             tasks = [replace(task, id=task_id) for task, task_id in zip(tasks, ids, strict=True)]
             tasks = [task for task in tasks if self._reading.find(task.id) is None]
@@ -109,20 +106,6 @@ class FileStore:
                 return ids, False
         new_ids, _ = self.put(tasks, None)
         return ids or new_ids, True
-
-    def _known_ids(self, key: IdempotencyKey, name: str) -> list[str] | None:
-        try:
-            record = parse(files.read(self._place.path("keys", name), self._place.max_file_bytes)[0])
-            ids = [str(task_id) for task_id in record["task_ids"]]
-            fingerprint = record["fingerprint"]
-        except (FileNotFoundError, Unreadable, files.NotRegular, LookupError, TypeError):
-            return None  # damaged is as if it had never been used
-        if not ids or not all(map(is_task_id, ids)):
-            return None
-        if fingerprint != key.fingerprint:
-            raise IdempotencyConflict("this Idempotency-Key was used before with another body", field="Idempotency-Key",
-                                      rule="one key, one body", task_id=ids[0])
-        return ids
 
     # -- ready -> claimed ----------------------------------------------------------------------------------------
 
@@ -337,10 +320,11 @@ class FileStore:
     def result(self, task_id: str) -> Result | None:
         return self._reading.result(task_id)
 
-    def listing(self, state: State, types: Collection[str] | None, limit: int) -> list[Snapshot]:
+    def listing(self, state: State, types: Collection[str] | None, limit: int, *,
+                oldest: bool = False) -> list[Snapshot]:
         if state is State.READY:
             self._intake.look_at_tasks()
-            found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit))
+            found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit, oldest=oldest))
             return [snapshot for snapshot in found if snapshot is not None and snapshot.state is State.READY]
         if state is State.CLAIMED:
             return [held for held, _ in self.leases() if types is None or held.task.type in types][:limit]
@@ -366,7 +350,9 @@ class FileStore:
 
     def prune(self, before: datetime) -> int:
         self._intake.catch_up()
-        return self._reading.prune(before)
+        pruned = self._reading.prune(before)
+        self._keys.forget(before)
+        return pruned
 
     def problems(self) -> Iterable[str]:
         return self._reading.problems()

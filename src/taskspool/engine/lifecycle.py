@@ -257,8 +257,9 @@ class Queue:
         return result
 
     def listing(self, state: State = State.READY, *, types: Collection[str] | None = None,
-                limit: int = 10) -> list[Snapshot]:
-        return self.store.listing(state, types, limit)
+                limit: int = 10, oldest: bool = False) -> list[Snapshot]:
+        """Up to ``limit`` tasks of one state. See Store.listing for their order."""
+        return self.store.listing(state, types, limit, oldest=oldest)
 
     def latest_results(self, limit: int = 10) -> list[Result]:
         return self.store.latest_results(limit)

@@ -86,13 +86,13 @@ class ReadyLine:
         with self._lock:
             return set(self._entries)
 
-    def first(self, types: Collection[str] | None, limit: int) -> list[Entry]:
-        """The next ``limit`` entries in the order of claiming, left in the line."""
+    def first(self, types: Collection[str] | None, limit: int, *, oldest: bool = False) -> list[Entry]:
+        """The next ``limit`` entries in the order of claiming, or of arrival (``oldest``), left in the line."""
         with self._lock:
             entries: Iterable[Entry] = list(self._entries.values())
         if types is not None:
             entries = (entry for entry in entries if entry.type in types)
-        return heapq.nsmallest(limit, entries)
+        return heapq.nsmallest(limit, entries, key=(lambda entry: entry[1:]) if oldest else None)
 
     def sizes(self) -> dict[Priority, int]:
         with self._lock:

@@ -105,8 +105,10 @@ class Store(Protocol):
     def result(self, task_id: str) -> Result | None:
         """The task's result; None while there is none."""
 
-    def listing(self, state: State, types: Collection[str] | None, limit: int) -> list[Snapshot]:
-        """Up to ``limit`` tasks of one state: waiting ones in the order they would be claimed, others newest last."""
+    def listing(self, state: State, types: Collection[str] | None, limit: int, *,
+                oldest: bool = False) -> list[Snapshot]:
+        """Up to ``limit`` tasks of one state: ready ones in the order they would be claimed, or (``oldest``) in which
+        they came, others newest last."""
 
     def leases(self) -> list[tuple[Snapshot, Lease]]:
         """Everything claimed now, longest held first."""
@@ -120,7 +122,9 @@ class Store(Protocol):
         """Place in line among the waiting, 1 = next; None when it is not waiting."""
 
     def prune(self, before: datetime) -> int:
-        """Done, dead, cancelled -> nowhere, results included, for tasks completed before ``before``. How many."""
+        """Done, dead, cancelled -> nowhere, results included, for tasks completed before ``before``. How many.
+
+        Idempotency keys used before it go with their tasks: the same key then makes a new task."""
 
     def problems(self) -> Iterable[str]:
         """What is not a legal combination of files or rows, a sentence each; a sound store yields nothing."""

@@ -90,6 +90,9 @@ def test_list(fresh: LiveBridge) -> None:
     assert [task["id"] for task in only_b["tasks"]] == [ids[1]]
     limited = fresh.get("/api/tasks?limit=1").json()
     assert (limited["count"], limited["total_pending"]) == (1, 4)
+    two = fresh.get("/api/tasks?type=a&limit=2").json()
+    assert [task["id"] for task in two["tasks"]] == [ids[0], ids[2]], "the oldest, whatever their priority"
+    assert [task["id"] for task in limited["tasks"]] == [ids[0]]
 
 
 def test_claim_exactly_this_one(bridge: LiveBridge, kind: str) -> None:

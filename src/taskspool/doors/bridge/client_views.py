@@ -49,10 +49,9 @@ class ClientViews(Asking):
         """The waiting tasks, oldest first."""
         limit, task_type = self.number("limit", 10, 1, 1000), request.args.get("type")
         types = None if not task_type else [task_type]
-        found = self.queue.listing(State.READY, types=types, limit=limit)
-        if len(found) < limit:
-            found = found + self.queue.listing(State.SCHEDULED, types=types, limit=limit - len(found))
-        found.sort(key=lambda snapshot: (snapshot.task.created_at, snapshot.task.id))
+        found = [*self.queue.listing(State.READY, types=types, limit=limit, oldest=True),
+                 *self.queue.listing(State.SCHEDULED, types=types, limit=limit)]
+        found = sorted(found, key=lambda snapshot: (snapshot.task.created_at, snapshot.task.id))[:limit]
         counts = self.queue.counts()
         return self.reply({"count": len(found), "total_pending": counts.ready + counts.scheduled,
                            "tasks": [wire.snapshot_json(snapshot) for snapshot in found]})
