@@ -40,7 +40,6 @@ ACTS: dict[str, Act] = {
     "extend": lambda candidate, queue, lease: queue.extend(lease.task_id, lease.token),
     "complete": lambda candidate, queue, lease: queue.complete(lease.task_id, lease.token, {"n": 2}),
     "fail": lambda candidate, queue, lease: queue.fail(lease.task_id, lease.token, Failure("no")),
-    "fail, to be tried at once": lambda candidate, queue, lease: queue.store.requeue(lease, None),
     "fail, to be tried later": lambda candidate, queue, lease: queue.store.requeue(
         lease, Task(lease.task_id, "ping", {}, "test", candidate.clock.now(), attempts=1,
                     not_before=candidate.clock.now() + timedelta(seconds=BACKOFF_SECONDS))),
@@ -58,7 +57,6 @@ MOVES: list[tuple[str, State, State | None]] = [
     ("extend", State.CLAIMED, State.CLAIMED),
     ("complete", State.CLAIMED, State.DONE),
     ("fail", State.CLAIMED, State.DEAD),
-    ("fail, to be tried at once", State.CLAIMED, State.READY),
     ("fail, to be tried later", State.CLAIMED, State.SCHEDULED),
     ("release", State.CLAIMED, State.READY),
     ("release, later", State.CLAIMED, State.SCHEDULED),

@@ -41,7 +41,7 @@ TRANSITIONS: Mapping[str, tuple[tuple[State | None, State | None], ...]] = {
     "claim": ((State.READY, State.CLAIMED),),
     "extend": ((State.CLAIMED, State.CLAIMED),),
     "complete": ((State.CLAIMED, State.DONE),),
-    "fail": ((State.CLAIMED, State.SCHEDULED), (State.CLAIMED, State.READY), (State.CLAIMED, State.DEAD)),
+    "fail": ((State.CLAIMED, State.SCHEDULED), (State.CLAIMED, State.DEAD)),
     "release": ((State.CLAIMED, State.READY), (State.CLAIMED, State.SCHEDULED)),
     "expire": ((State.CLAIMED, State.READY), (State.CLAIMED, State.DEAD)),
     "prune": ((State.DONE, None), (State.DEAD, None), (State.CANCELLED, None)),
