@@ -127,6 +127,7 @@ def test_a_damaged_epoch_does_not_keep_the_queue_closed(tmp_path: Path, content:
     (tmp_path / "task_queue" / "meta" / "epoch").write_bytes(content)
     start(tmp_path).close()
     start(tmp_path).close()
+    assert (tmp_path / "task_queue" / "meta" / "epoch").read_text() == "2\n"
 
 
 def test_a_full_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,5 +240,6 @@ def test_a_store_may_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
     store.open()
     store.close()
     store.close()
-    store.open()
+    assert store.open().total == 0
+    assert list(store.problems()) == []
     store.close()

@@ -20,7 +20,7 @@ SEED = 20_261
 total: Counter[str] = Counter()
 
 
-def run(scenario: Scenario, folder: Path, size: int | None, pairs: int) -> None:
+def check_points(scenario: Scenario, folder: Path, size: int | None, pairs: int) -> None:
     prepared = prepare(scenario, folder)
     kills = [(kill, None) for kill in sample(prepared, size, SEED)] + list(chain(prepared, SEED, pairs))
     tally: Counter[str] = Counter()
@@ -37,7 +37,7 @@ def run(scenario: Scenario, folder: Path, size: int | None, pairs: int) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_killed_process_loses_and_repeats_nothing(scenario: Scenario, scratch: Path) -> None:
     """A sample of the points: 0 lost, 0 finished twice, nothing torn is ever visible, recovered twice is once."""
-    run(scenario, scratch, EVERYDAY_KILLS, pairs=1)
+    check_points(scenario, scratch, EVERYDAY_KILLS, pairs=1)
 
 
 @pytest.mark.slow
@@ -45,4 +45,4 @@ def test_a_killed_process_loses_and_repeats_nothing(scenario: Scenario, scratch:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_killed_process_loses_and_repeats_nothing_at_any_point(scenario: Scenario, scratch: Path) -> None:
     """Every point before, after and torn, and 35 pairs of a kill and a second kill during its recovery."""
-    run(scenario, scratch, None, pairs=35)
+    check_points(scenario, scratch, None, pairs=35)

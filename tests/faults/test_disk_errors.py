@@ -31,7 +31,7 @@ SEED = 20_262
 LIVE = [scenario for scenario in SCENARIOS if not scenario.kills_the_start_too]
 
 
-def fail_and_judge(prepared: Prepared, folder: Path, number: int, error: int, times: int) -> bool:
+def check_failure(prepared: Prepared, folder: Path, number: int, error: int, times: int) -> bool:
     """One refusal on a fresh copy of the stage; False when the act has no such point any more."""
     root = folder / "try"
     shutil.copytree(prepared.root, root)
@@ -73,7 +73,7 @@ def test_a_refused_call_loses_nothing_and_heals(scenario: Scenario, scratch: Pat
     dice = random.Random(SEED)
     upto = 2 * len(prepared.points)
     for _ in range(EVERYDAY_FAILURES):
-        fail_and_judge(prepared, scratch, dice.randrange(upto), dice.choice(ERRORS), dice.choice(TIMES))
+        check_failure(prepared, scratch, dice.randrange(upto), dice.choice(ERRORS), dice.choice(TIMES))
 
 
 @pytest.mark.slow
@@ -84,6 +84,6 @@ def test_a_refused_call_loses_nothing_and_heals_at_every_point(scenario: Scenari
     prepared = prepare(scenario, scratch)
     for error, times in itertools.product(ERRORS, (1, 10**9)):
         for number in itertools.count():
-            if not fail_and_judge(prepared, scratch, number, error, times):
+            if not check_failure(prepared, scratch, number, error, times):
                 break
         assert number > 0

@@ -219,8 +219,8 @@ def test_a_dead_batch_is_delivered_once_though_two_deliver_it(two: Two, monkeypa
         if not first:
             first.append(task_id)
             third = queue_on(Path(os.path.dirname(other.store._place.folder)), FakeClock())
-            third.start()
             third.store._place.keys = _NoLocks()    # in this very thread it would wait for itself
+            third.start()
             third.sweep()
             first.extend(claim.task.id for claim in third.claim("w", max_tasks=9))
             third.close()
@@ -236,6 +236,8 @@ def test_a_dead_batch_is_delivered_once_though_two_deliver_it(two: Two, monkeypa
 class _NoLocks:
     def of(self, name: str) -> Any:
         return nullcontext()
+
+    def open(self) -> None: ...
 
     def close(self) -> None: ...
 

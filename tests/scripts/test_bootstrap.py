@@ -173,7 +173,7 @@ def test_a_free_port_is_free(free_port) -> None:
     """Nobody there: nothing is refused."""
     from bootstrapping.first_run import refuse_taken_port
 
-    refuse_taken_port(free_port)
+    assert refuse_taken_port(free_port) is None
 
 
 def test_the_picture_is_the_folder(tmp_path) -> None:

@@ -80,4 +80,6 @@ def test_a_thousand(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_twenty_thousand(tmp_path: Path) -> None:
     """20,000 of them."""
-    print(sorted(run(tmp_path, 20_000, seed=20_000).items()))
+    statuses = run(tmp_path, 20_000, seed=20_000)
+    print(sorted(statuses.items()))
+    assert sum(statuses.values()) == 20_000

@@ -124,7 +124,7 @@ def test_workers_are_right_after_the_watched_folder_was_made_again(
     result(queue, put(queue, "ping"))
     shutil.rmtree(root / "task_queue" / "tasks")
     (root / "task_queue" / "tasks").mkdir(mode=0o700)
-    result(queue, put(queue, "ping"), 3.0)
+    assert result(queue, put(queue, "ping"), 3.0).is_success
 
 
 def test_a_waiting_worker_is_woken_by_a_task_from_another_process(queue: Queue, root: Path,
