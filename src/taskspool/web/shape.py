@@ -44,7 +44,8 @@ def fit(shape: type[AnyShape], value: dict[str, Any]) -> AnyShape:
 _RULES = {
     "missing": "is missing", "string_type": "must be a string", "int_type": "must be a whole number",
     "float_type": "must be a number", "bool_type": "must be true or false", "dict_type": "must be a JSON object",
-    "list_type": "must be an array", "model_type": "must be a JSON object", "finite_number": "must be finite",
+    "list_type": "must be an array", "tuple_type": "must be an array", "model_type": "must be a JSON object",
+    "finite_number": "must be finite",
 }
 _BOUNDS = {
     "greater_than_equal": "must be at least {ge}", "less_than_equal": "must be at most {le}",

@@ -50,6 +50,8 @@ ANY_ID = "00000000-0000-4000-8000-000000000000"
     (f"/api/tasks/{ANY_ID}/heartbeat", {}, "lease_token"),
     (f"/api/tasks/{ANY_ID}/release", {"lease_token": "t", "delay": -1}, "delay"),
     ("/api/workers/w/heartbeat", {"running": [{"task_id": "x"}]}, "running.0.lease_token"),
+    ("/api/workers/w/heartbeat", {"running": 1}, "running"),
+    ("/api/tasks/batch", {"tasks": {}}, "tasks"),
 ])
 def test_bad_field(bridge: LiveBridge, path: str, body: dict[str, Any], field: str) -> None:
     """Each bad field is refused by name."""
@@ -59,6 +61,7 @@ def test_bad_field(bridge: LiveBridge, path: str, body: dict[str, Any], field: s
     assert told["code"] == "INVALID_REQUEST"
     assert told["details"]["field"] == field
     assert told["details"]["rule"]
+    assert "tuple" not in told["error"], "no word of Python in it"
     assert field.rsplit(".", maxsplit=1)[-1] in told["error"] or field in told["error"]
 
 
