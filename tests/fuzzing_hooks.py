@@ -1,8 +1,9 @@
-"""What the schema-driven fuzzer is told beyond the description: what a name surely is, and not to wait for long."""
+"""What the schema-driven fuzzer is told beyond the description: what names and times are, and not to wait long."""
 
 from __future__ import annotations
 
 import string
+from datetime import datetime
 from typing import Any
 
 import schemathesis
@@ -11,12 +12,16 @@ from hypothesis import strategies
 NAME_CHARACTERS = string.ascii_letters + string.digits + "-_"
 SHORT_SECONDS = 0.05
 
-schemathesis.openapi.format("name", strategies.text(NAME_CHARACTERS, min_size=1, max_size=100))
+schemathesis.openapi.format("name", strategies.text(NAME_CHARACTERS, min_size=1, max_size=60))
+schemathesis.openapi.format("date-time", strategies.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
+    lambda instant: instant.isoformat() + "Z"))
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """A wait that is allowed is cut short; one that is not stays, to be refused."""
+    """A wait that is allowed is cut short; one that is not stays, to be refused. Events are asked for as a list."""
+    if case.path.endswith("/events"):
+        case.headers = {**(case.headers or {}), "Accept": "application/json"}
     for values in (case.query, case.body):
         wait = values.get("wait") if isinstance(values, dict) else None
         if isinstance(wait, int | float | str) and not isinstance(wait, bool) and _is_long(str(wait)):

@@ -1,6 +1,6 @@
 """taskspool: a task queue you can ``ls``. ``taskspool.Client`` hands tasks over, ``@taskspool.handler`` does them.
 
-Both are fetched when first named: importing this package does nothing.
+What is here is fetched when first named: importing this package does nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskspool.client import Client as Client
+    from taskspool.worker.contact import Cancelled as Cancelled
     from taskspool.worker.handlers import handler as handler
+    from taskspool.worker.run import GiveUp as GiveUp, Retry as Retry, Run as Run, Snooze as Snooze
 
-_HOMES = {"Client": "taskspool.client", "handler": "taskspool.worker.handlers"}
+_HOMES = {"Client": "taskspool.client", "handler": "taskspool.worker.handlers", "Cancelled": "taskspool.worker.contact"}
+_HOMES |= dict.fromkeys(("GiveUp", "Retry", "Run", "Snooze"), "taskspool.worker.run")
 
-__all__ = ["Client", "handler"]
+__all__ = ["Cancelled", "Client", "GiveUp", "Retry", "Run", "Snooze", "handler"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,10 +5,16 @@
     │   └── PayloadTooLarge   413
     ├── NotFound              404
     │   ├── TaskNotFound      404  no task has this id
+    │   ├── BatchNotFound     404  no batch has this id
+    │   ├── QueueNotFound     404  no queue has this name
     │   ├── TaskNotClaimable  404  the task exists, but is not waiting
     │   └── ResultPending     404  the task is not finished yet
     ├── Conflict              409
-    │   └── LeaseLost         409  somebody else holds, or has finished, this task
+    │   ├── LeaseLost         409  somebody else holds, or has finished, this task
+    │   │   └── TaskCancelled 409  it was cancelled, or is to be: nothing but that end is accepted
+    │   ├── TaskFinished      409  it cannot be cancelled any more
+    │   ├── NotRetryable      409  only dead and cancelled tasks are retried
+    │   └── DuplicateTask     409  an unfinished task has the same unique key
     ├── IdempotencyConflict   422  the key was used before with another body
     ├── StoreUnavailable      503  the disk refused; nothing was acknowledged
     │   └── StoreFull         507  no room left
@@ -58,6 +64,14 @@ class TaskNotFound(NotFound):
     code = "TASK_NOT_FOUND"
 
 
+class BatchNotFound(NotFound):
+    code = "BATCH_NOT_FOUND"
+
+
+class QueueNotFound(NotFound):
+    code = "QUEUE_NOT_FOUND"
+
+
 class TaskNotClaimable(NotFound):
     """404 and not 409, because the clients of seed 002 expect a 404 here."""
 
@@ -79,6 +93,26 @@ class LeaseLost(Conflict):
     """The token is not, or no longer, the one that holds the task. The worker must stop working on it."""
 
     code = "LEASE_LOST"
+
+
+class TaskCancelled(LeaseLost):
+    """Cancelled is final: a result that comes later is refused. The worker must stop working on it."""
+
+    code = "TASK_CANCELLED"
+
+
+class TaskFinished(Conflict):
+    code = "TASK_FINISHED"
+
+
+class NotRetryable(Conflict):
+    code = "TASK_NOT_RETRYABLE"
+
+
+class DuplicateTask(Conflict):
+    """``details`` carries the ``task_id`` of the unfinished task that has the key."""
+
+    code = "DUPLICATE_TASK"
 
 
 class IdempotencyConflict(TaskspoolError):
@@ -110,8 +144,9 @@ class RefusedToStart(TaskspoolError):
 BY_CODE: Mapping[str, type[TaskspoolError]] = {
     error.code: error
     for error in (
-        InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, TaskNotClaimable, ResultPending, Conflict,
-        LeaseLost, IdempotencyConflict, StoreUnavailable, StoreFull,
+        InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, BatchNotFound, QueueNotFound, TaskNotClaimable,
+        ResultPending, Conflict, LeaseLost, TaskCancelled, TaskFinished, NotRetryable, DuplicateTask,
+        IdempotencyConflict, StoreUnavailable, StoreFull,
     )
 }
 """Code on the wire -> class, for the client: it raises what the engine raised."""

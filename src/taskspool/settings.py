@@ -28,6 +28,20 @@ class Settings:
     """How long a remote worker may be silent before its task is given to another (1..86400)."""
     max_crashes: int = 3
     """A task that took this many workers down with it is buried as poison."""
+    aging_seconds: int = 0
+    """A guard against starvation: one level of priority is worth so many seconds of waiting (0..2592000). 0: strict,
+    a waiting low task may wait for ever while higher ones come."""
+    cancel_grace_seconds: int = 30
+    """How long the worker of a task that is to be cancelled has to let go (0..86400); then it is taken from it."""
+    keep_done_seconds: int = 0
+    """Tasks that succeeded are removed so long after their end, with their results; 0: never (0..315360000)."""
+    keep_dead_seconds: int = 0
+    """The same for tasks that were given up."""
+    keep_cancelled_seconds: int = 0
+    """The same for tasks that were cancelled."""
+    min_free_bytes: int = 0
+    """New tasks are refused while less is free on the disk; claims and results go on. 0: 64 MiB or 1 % of the disk,
+    whichever is more, but at most a tenth of it."""
     max_task_bytes: int = 1_048_576
     """Largest task or result accepted, as JSON text."""
     max_depth: int = 64
@@ -82,8 +96,10 @@ def _parse(name: str, default: Any, text: str) -> Any:
 def check(settings: Settings) -> Settings:
     """``settings`` unchanged, or InvalidRequest naming the first field out of its range."""
     ranges = {
-        "lease_seconds": (1, 86_400), "max_crashes": (1, 1_000), "max_task_bytes": (1_024, 1 << 30),
-        "max_depth": (2, 400), "port": (0, 65_535),
+        "lease_seconds": (1, 86_400), "max_crashes": (1, 1_000), "cancel_grace_seconds": (0, 86_400),
+        "aging_seconds": (0, 2_592_000),
+        **dict.fromkeys(("keep_done_seconds", "keep_dead_seconds", "keep_cancelled_seconds"), (0, 315_360_000)),
+        "min_free_bytes": (0, 1 << 50), "max_task_bytes": (1_024, 1 << 30), "max_depth": (2, 400), "port": (0, 65_535),
     }
     for name, (low, high) in ranges.items():
         if not low <= getattr(settings, name) <= high:

@@ -17,6 +17,8 @@ RATIO_OF = {
     "engine_vs_peers": "submit, fast",
     "end_to_end": "end to end, fast",
     "over_http": "cycle, strict, 8 connections",
+    "depth": "claim, p50",
+    "several_workers": "four workers, fast",
     "latency": "p50 of others' requests meanwhile",
 }
 """Command -> a row of its table that has a ratio whatever is installed here (peers may be absent)."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from live_bridge import live_bridge
 from taskspool.cli.main import run
 
 
@@ -45,3 +46,13 @@ def command(root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         return Done(code, said.out, said.err)
 
     return call
+
+
+@pytest.fixture(params=["folder", "bridge"])
+def anywhere(request: pytest.FixtureRequest, command: Callable[..., Done], root: Path) -> Iterator[Callable[..., Done]]:
+    """The same command, asked of the folder and, by ``--url``, of a bridge on it."""
+    if request.param == "folder":
+        yield command
+        return
+    with live_bridge(root) as bridge:
+        yield lambda *arguments: command(*arguments, "--url", bridge.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -47,10 +48,15 @@ def test_ls_takes_a_state_a_type_and_a_limit(command):
 
 
 def test_show_tells_everything(command):
-    """A line for each thing known about the task."""
-    task_id = command("put", "x", "n=1", "--max-retries", 3).out.strip()
-    shown = dict(line.split(None, 1) for line in command("show", task_id).out.splitlines())
-    assert (shown["id"], shown["state"], shown["data"], shown["max_retries"]) == (task_id, "ready", '{"n": 1}', "3")
+    """A line for each thing known about the task, and its history."""
+    task_id = command("put", "x", "n=1", "--max-retries", 3, "--group", "g", "--tag", "a", "--tag", "b", "--timeout",
+                      "90").out.strip()
+    lines, _, story = command("show", task_id).out.partition("\n\n")
+    shown = dict(line.split(None, 1) for line in lines.splitlines())
+    assert (shown["id"], shown["state"], shown["data"]) == (task_id, "ready", '{"n": 1}')
+    assert shown["attempts"] == "0 of 4 failed"
+    assert (shown["group"], shown["tags"], shown["timeout"]) == ("g", "a, b", "90 s")
+    assert re.fullmatch(r"history \(UTC\)\n  [\d-]+ [\d:]+  submitted  by cli\n", story)
 
 
 def test_doctor_finds_what_should_not_be(command, root, monkeypatch):

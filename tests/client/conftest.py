@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]] | None
-"""(status, JSON body or bytes[, headers]); None: hang up without an answer."""
+"""(status, JSON body, bytes or Stream[, headers]); None: hang up without an answer."""
+
+
+@dataclass
+class Stream:
+    """Server-sent events, sent in these pieces; then the connection breaks in the middle of the answer."""
+
+    pieces: list[bytes]
 
 
 @dataclass
@@ -37,9 +44,8 @@ class Scripted:
         return answer(asked) if callable(answer) else answer
 
 
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    script = Scripted()
+def handler_of(script: Scripted) -> type[BaseHTTPRequestHandler]:
+    """Answers as ``script`` says."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -51,6 +57,9 @@ def server() -> Iterator[Scripted]:
             if answer is None:
                 self.close_connection = True
                 return
+            if isinstance(answer[1], Stream):
+                self.stream(answer[1])
+                return
             body = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
             self.send_response(answer[0])
             self.send_header("Content-Length", str(len(body)))
@@ -59,12 +68,28 @@ def server() -> Iterator[Scripted]:
             self.end_headers()
             self.wfile.write(body)
 
+        def stream(self, stream: Stream) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in stream.pieces:
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                self.wfile.flush()
+            self.close_connection = True
+
         do_GET = do_POST = answer  # noqa: N815  # the names http.server looks for
 
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    script = Scripted()
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(script))
     httpd.daemon_threads = True
     script.url = f"http://127.0.0.1:{httpd.server_address[1]}"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 import taskspool
-from taskspool import client as client_module
-from taskspool.client import Client, backoff_seconds, is_loopback
+from taskspool import client_call
+from taskspool.client import Client
+from taskspool.client_call import backoff_seconds, is_loopback
 from taskspool.engine.task import NewTask, Priority
 from taskspool.errors import (
     BY_CODE, Conflict, InvalidRequest, LeaseLost, NotFound, ResultPending, ServerUnreachable, StoreFull,
@@ -30,7 +31,7 @@ RESULT = (200, {"task_id": "id-1", "worker": "w", "status": "success", "data": {
 
 @pytest.fixture
 def client(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr(client_module, "BACKOFF_BASE_SECONDS", 0.001)
+    monkeypatch.setattr(client_call, "BACKOFF_BASE_SECONDS", 0.001)
     with Client(server.url, timeout=5) as made:
         yield made
 
@@ -284,7 +285,7 @@ def test_threads_do_not_share_a_connection(server: Scripted, client: Client) -> 
 def test_backoff_doubles_is_capped_and_never_zero() -> None:
     """Pauses grow to the cap; chance takes away half of them at most."""
     for attempt in range(200):
-        longest = min(client_module.BACKOFF_CAP_SECONDS, client_module.BACKOFF_BASE_SECONDS * 2 ** min(attempt, 30))
+        longest = min(client_call.BACKOFF_CAP_SECONDS, client_call.BACKOFF_BASE_SECONDS * 2 ** min(attempt, 30))
         assert longest / 2 <= backoff_seconds(attempt) <= longest
 
 

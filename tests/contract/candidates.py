@@ -53,7 +53,7 @@ class FileCandidate:
         def crash(*_: object) -> None:
             raise Crash
 
-        monkeypatch.setattr(queue.store, "_put_one", crash)
+        monkeypatch.setattr(queue.store._arrivals, "_put_one", crash)  # type: ignore[attr-defined]
 
     def end(self) -> None:
         for queue in self._queues:

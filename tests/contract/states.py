@@ -11,8 +11,7 @@ from taskspool.engine.task import Lease, NewTask, State, Task
 from taskspool.errors import TaskNotFound
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
-STATES = (State.SCHEDULED, State.READY, State.CLAIMED, State.DONE, State.DEAD)
-"""Every state a task can be brought into today: no verb leads to ``cancelled`` yet."""
+STATES = tuple(State)
 
 
 def new(kind: str = "ping", **fields: object) -> NewTask:
@@ -30,6 +29,9 @@ def bring(candidate: Candidate, queue: Queue, state: State | None) -> Lease:
     lease = queue.claim_one(task_id, "w1").lease
     if state is State.DONE:
         queue.complete(task_id, lease.token, {"n": 1})
+    elif state is State.CANCELLED:
+        queue.cancel(task_id)
+        queue.release(task_id, lease.token)
     elif state is not State.CLAIMED:
         queue.fail(task_id, lease.token, Failure("no luck"))
     return lease

@@ -6,7 +6,8 @@ import pytest
 
 from contract.candidates import Candidate
 from contract.states import bring, everything, new, state_of
-from taskspool.engine.lifecycle import ANONYMOUS, Failure, Queue
+from taskspool.engine.history import ANONYMOUS
+from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.task import Lease, Result, State
 from taskspool.errors import LeaseLost, TaskNotClaimable, TaskNotFound
 
@@ -38,7 +39,7 @@ def test_the_store_checks_the_lease_itself(candidate: Candidate, queue: Queue, v
     old, held = lost_by_silence(candidate, queue)
     with pytest.raises(LeaseLost):
         if verb == "extend":
-            queue.store.extend(old)
+            queue.store.extend(old, None)
         elif verb == "requeue":
             queue.store.requeue(old, None)
         else:

@@ -157,6 +157,7 @@ def test_listing_and_latest_results_are_in_order(candidate: Candidate, queue: Qu
         lease = queue.claim_one(task_id, "w").lease
         if task_id != ids[1]:
             queue.complete(task_id, lease.token, {})
+    candidate.clock.advance(1)
     queue.claim_one(ids[0], "w2")
     assert [result.task_id for result in queue.latest_results(2)] == [ids[2], ids[3]]
     assert [result.task_id for result in candidate.open().latest_results(9)] == [ids[2], ids[3], ids[4]]

@@ -11,15 +11,19 @@ from contract.candidates import BACKOFF_SECONDS, Candidate
 from contract.states import STATES, bring, everything, new, plant, state_of
 from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.task import TRANSITIONS, Lease, State, Task
-from taskspool.errors import LeaseLost, TaskNotClaimable, TaskNotFound, TaskspoolError
+from taskspool.errors import (
+    LeaseLost, NotRetryable, TaskCancelled, TaskFinished, TaskNotClaimable, TaskNotFound, TaskspoolError,
+)
 
 Act = Callable[[Candidate, Queue, Lease], object]
 ELSEWHERE = {
     ("adopt", None, State.READY): "a door only the file store has: tests/engine/test_intake.py",
-    ("prune", State.CANCELLED, None): "no verb leads to cancelled yet",
     ("enqueue", None, State.READY): "below, and test_keys.py",
     ("enqueue", None, State.SCHEDULED): "below",
     ("expire", State.CLAIMED, State.DEAD): "test_time.py",
+    ("expire", State.CLAIMED, State.SCHEDULED): "test_deadlines.py",
+    ("expire", State.READY, State.DEAD): "test_deadlines.py",
+    ("expire", State.SCHEDULED, State.DEAD): "test_deadlines.py",
 }
 
 
@@ -31,6 +35,13 @@ def fall_silent(candidate: Candidate, queue: Queue, lease: Lease) -> None:
 
 def grow_due(candidate: Candidate, queue: Queue, lease: Lease) -> None:
     candidate.clock.advance(BACKOFF_SECONDS)
+    queue.sweep()
+
+
+def cancel_held(candidate: Candidate, queue: Queue, lease: Lease) -> None:
+    queue.cancel(lease.task_id)
+    queue.sweep()
+    candidate.clock.advance(30)
     queue.sweep()
 
 
@@ -47,6 +58,9 @@ ACTS: dict[str, Act] = {
     "release, later": lambda candidate, queue, lease: queue.release(
         lease.task_id, lease.token, delay_seconds=BACKOFF_SECONDS),
     "expire": fall_silent,
+    "cancel": lambda candidate, queue, lease: queue.cancel(lease.task_id),
+    "cancel, and its worker does not heed it": cancel_held,
+    "retry": lambda candidate, queue, lease: queue.retry(lease.task_id),
     "prune": lambda candidate, queue, lease: queue.store.prune(candidate.clock.now() + timedelta(seconds=1)),
 }
 """A verb, and after a comma the circumstance in which it makes one of its other moves."""
@@ -61,8 +75,14 @@ MOVES: list[tuple[str, State, State | None]] = [
     ("release", State.CLAIMED, State.READY),
     ("release, later", State.CLAIMED, State.SCHEDULED),
     ("expire", State.CLAIMED, State.READY),
+    ("cancel", State.SCHEDULED, State.CANCELLED),
+    ("cancel", State.READY, State.CANCELLED),
+    ("cancel, and its worker does not heed it", State.CLAIMED, State.CANCELLED),
+    ("retry", State.DEAD, State.READY),
+    ("retry", State.CANCELLED, State.READY),
     ("prune", State.DONE, None),
     ("prune", State.DEAD, None),
+    ("prune", State.CANCELLED, None),
 ]
 
 
@@ -90,18 +110,22 @@ def test_a_legal_move_leaves_one_state_and_arrives_in_the_other(
 
 def refusal(verb: str, source: State | None) -> type[TaskspoolError] | None:
     """What a verb is answered from a state it may not start from. None: it finds nothing to do."""
-    if verb.startswith(("promote", "expire", "prune")):
+    if verb.startswith(("promote", "expire", "prune")) or (verb == "cancel" and source is State.CANCELLED):
         return None
     if source is None:
         return LeaseLost if verb.startswith("fail,") else TaskNotFound
-    return TaskNotClaimable if verb == "claim" else LeaseLost
+    if verb in ("complete", "fail") and source is State.CANCELLED:
+        return TaskCancelled
+    return {"claim": TaskNotClaimable, "cancel": TaskFinished, "retry": NotRetryable}.get(verb, LeaseLost)
 
 
+OTHER_WAYS = ("fail, to be tried later", "cancel, and its worker does not heed it")
 REFUSED = [
-    (verb, source) for verb in ACTS if verb != "fail, to be tried later" for source in (None, *STATES)
+    (verb, source) for verb in ACTS if verb not in OTHER_WAYS for source in (None, *STATES)
     if source not in {move[1] for move in MOVES if move[0] == verb}
     and not (verb in ("complete", "fail") and source in (State.DONE, State.DEAD))   # the holder's own replay
     and not (verb == "promote" and source is State.CLAIMED)
+    and not (verb == "cancel" and source is State.CLAIMED)      # it is marked: test_cancel.py
 ]
 
 

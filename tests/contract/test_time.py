@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from contract.candidates import BACKOFF_SECONDS, Candidate
 from contract.states import bring, new, state_of
 from taskspool.engine.lifecycle import Failure, Queue
-from taskspool.engine.retry import CAP_SECONDS, delay_seconds
+from taskspool.engine.options import Backoff
+from taskspool.engine.retry import delay_seconds
 from taskspool.engine.task import State
 from taskspool.errors import LeaseLost
 
@@ -173,12 +175,13 @@ def test_who_says_do_not_retry_is_heard(candidate: Candidate, queue: Queue) -> N
 
 
 def test_release_costs_nothing(candidate: Candidate, queue: Queue) -> None:
-    """A released task is as it was: no attempt, no crash, the same place; with a delay it waits that long."""
+    """A released task is as it was, but for its history: no attempt, no crash, the same place; with a delay it waits
+    that long."""
     task_id = queue.enqueue(new()).task_id
     before = queue.task(task_id).task
     for _ in range(5):
         queue.release(task_id, queue.claim_one(task_id, "w").lease.token)
-    assert queue.task(task_id).task == before
+    assert replace(queue.task(task_id).task, history=()) == before
     queue.release(task_id, queue.claim_one(task_id, "w").lease.token, delay_seconds=30)
     assert state_of(queue, task_id) is State.SCHEDULED
     candidate.clock.advance(30)
@@ -210,9 +213,16 @@ def test_a_claim_of_this_process_lasts_while_it_lives(candidate: Candidate, queu
         queue.complete(task_id, lease.token, {})
 
 
-def test_the_backoff_grows_and_is_bounded() -> None:
-    """1, 2, 4 ... seconds up to the cap, with at most a tenth of jitter on top, never less."""
-    plain = [delay_seconds(n, lambda: 0.0) for n in (1, 2, 3, 9, 10, 2000)]
-    assert plain == [1, 2, 4, 256, CAP_SECONDS, CAP_SECONDS]
-    assert delay_seconds(1, lambda: 1.0) == pytest.approx(1.1)
+@pytest.mark.parametrize(("kind", "waits"), [
+    ("exponential", [1, 2, 4, 256, 300, 300]), ("linear", [1, 2, 3, 9, 10, 300]), ("constant", [1, 1, 1, 1, 1, 1]),
+])
+def test_each_kind_of_backoff_grows_by_its_formula_up_to_the_cap(kind: str, waits: list[float]) -> None:
+    """The wait after the n-th failure is what the table in ``retry`` says, and never more than the cap."""
+    assert [delay_seconds(n, Backoff(kind, jitter=0.0)) for n in (1, 2, 3, 9, 10, 2000)] == waits
+
+
+def test_jitter_adds_at_most_its_share_and_never_shortens() -> None:
+    """A wait lies between the plain one and that plus a tenth, unless another share was asked for."""
+    assert delay_seconds(1, uniform=lambda: 1.0) == pytest.approx(1.1)
+    assert delay_seconds(1, Backoff(jitter=1.0), lambda: 1.0) == pytest.approx(2.0)
     assert all(1 <= delay_seconds(1) <= 1.1 for _ in range(50))

@@ -47,3 +47,13 @@ def queue(opener: Callable[..., Queue]) -> Queue:
 def folder(tmp_path: Path) -> Path:
     """The queue's own folder."""
     return tmp_path / "task_queue"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, clock: FakeClock) -> Iterator[Queue]:
+    """An empty queue somewhere else."""
+    queue = Queue(FileStore(Settings(root=tmp_path / "elsewhere"), clock), clock=clock)
+    queue.start()
+    yield queue
+    assert list(queue.store.findings()) == []
+    queue.close()

@@ -90,9 +90,20 @@ def test_a_result_written_anew_by_others_is_nobodys() -> None:
     ours = result_document(Result(ID, "w", "success", {}, NOW, None, 1, TOKEN), LIMIT)
     assert result_of(ours, ID, NOW).token == TOKEN
     assert result_of(json.dumps(json.loads(ours)).encode(), ID, NOW).token is None
-    for odd in (b" ", b"\t" * 8, b" " * 16, b"\n", b"\t \t" * 8, b" " * 8 + b"\r", blanks(f"1 1-2-3c-{'f' * 12}-5f")):
+    for odd in (b" ", b"\t" * 8, b"\n", b" " * 8 + b"\r", blanks(f"1 1-2-3c-{'f' * 12}-5f")):
         assert result_of(b"{}\n" + odd + b"\n", ID, NOW).token is None
+
+
+def test_a_receipt_of_the_first_version_is_believed() -> None:
+    """It had no digest: the note alone, in blanks."""
     assert result_of(b"{}\n" + blanks(f"1 {TOKEN}") + b"\n", ID, NOW).token == TOKEN
+
+
+@pytest.mark.parametrize("odd", [b" " * 16, b"\t \t" * 8, b" " * 400, b"\t" * 800])
+def test_a_long_line_of_blanks_that_is_no_seal_is_damage(odd: bytes) -> None:
+    """Nobody writes so many by chance: a file that has them had a seal."""
+    with pytest.raises(Incomplete):
+        result_of(b"{}\n" + odd + b"\n", ID, NOW)
 
 
 def blanks(text: str) -> bytes:

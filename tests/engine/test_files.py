@@ -182,7 +182,7 @@ def test_a_read_gives_content_and_number(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert files.read(str(path), 10) == (b"", files.file_number(str(path)))
     path.write_bytes(b"abc")
-    content, number = files.read(str(path), 10, sync=True)
+    content, number = files.read(str(path), 10)
     assert (content, number) == (b"abc", files.file_number(str(path)))
     os.utime(path, ns=(1, 1))
     assert files.file_number(str(path)) != number

@@ -212,10 +212,21 @@ def test_without_syncfs_everybody_is_flushed_alone(flushes: Flushes) -> None:
 
 
 def test_a_failed_syncfs_refuses_the_whole_crowd(flushes: Flushes) -> None:
-    """Nobody knows whose file it was: nobody is acknowledged."""
+    """Nobody knows whose file it was: nobody is acknowledged. The descriptor that told of it is not asked again."""
     group = GroupCommit(FakeClock(), flushes.syncfs)
     flushes.error = errno.EIO
     assert crowd(group, flushes, 8) == ["refused"] * 9
+    flushes.error = None
+    flushes.one_by_one.clear()
+    flushes.gate.clear()
+    threads = [threading.Thread(target=group.flush, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: sorted(flushes.one_by_one) == list(range(8)), why="each alone, none waits for another")
+    flushes.gate.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(flushes.at_once) == 1
 
 
 def test_a_slow_disk_puts_syncfs_off_for_a_while(flushes: Flushes) -> None:

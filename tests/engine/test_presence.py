@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from taskspool.engine import files, presence
 from taskspool.engine.file_store import FileStore
 from taskspool.engine.lifecycle import Queue, open_queue
 from taskspool.engine.task import NewTask, State
-from taskspool.errors import RefusedToStart
+from taskspool.errors import RefusedToStart, StoreFull
 from taskspool.settings import Settings
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="owners, links and modes of POSIX")
@@ -122,12 +125,102 @@ def test_every_process_has_its_own_slot_and_every_start_its_epoch(tmp_path: Path
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x00\xff", b"9" * 100])
 def test_a_damaged_epoch_does_not_keep_the_queue_closed(tmp_path: Path, content: bytes) -> None:
-    """The number starts anew: tokens are kept apart by their random part."""
+    """It goes on from the seconds since 1970, which no count of starts has reached: no epoch comes twice."""
     start(tmp_path).close()
-    (tmp_path / "task_queue" / "meta" / "epoch").write_bytes(content)
+    path = tmp_path / "task_queue" / "meta" / "epoch"
+    path.write_bytes(content)
+    began = time.time()
+    queue = start(tmp_path)
+    assert int(began) <= queue.store._place.epoch <= time.time()
+    queue.close()
+    again = start(tmp_path)
+    assert again.store._place.epoch == queue.store._place.epoch + 1
+    again.close()
+
+
+def test_the_epoch_of_the_first_version_is_counted_on(tmp_path: Path) -> None:
+    """It had no seal: a plain number."""
     start(tmp_path).close()
+    (tmp_path / "task_queue" / "meta" / "epoch").write_text("41\n")
+    queue = start(tmp_path)
+    assert queue.store._place.epoch == 42
+    queue.close()
+
+
+def test_a_flipped_bit_of_the_epoch_never_repeats_one(tmp_path: Path) -> None:
+    """Every bit of the file, one at a time: the same number, or one far above it."""
+    for _ in range(10):
+        start(tmp_path).close()
+    content = (tmp_path / "task_queue" / "meta" / "epoch").read_bytes()
+    for position, bit in itertools.product(range(len(content)), range(8)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << bit
+        try:
+            assert presence._epoch_in(bytes(damaged)) == 10, (position, bit)
+        except ValueError:
+            continue
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise StoreFull("the disk is full")
+
+
+@pytest.mark.parametrize("has_ballast", [True, False])
+def test_a_start_without_room_gives_up_the_ballast_once(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_ballast: bool) -> None:
+    """With it there is room; without, the start is refused, and the slot is free for the next."""
+    tries: list[str] = []
+    real = files.make_folder
+
+    def make_folder(path: str) -> None:
+        tries.append(path)
+        if len(tries) == 1:
+            full()
+        real(path)
+
+    monkeypatch.setattr(files, "make_folder", make_folder)
+    queue = Queue(FileStore(Settings(root=tmp_path), SystemClock()))
+    monkeypatch.setattr(queue.store.disk, "give_up_ballast", lambda: has_ballast)
+    if not has_ballast:
+        with pytest.raises(StoreFull):
+            queue.start()
+    queue.start()
+    assert queue.store._place.slot == 1
+    queue.close()
+
+
+def test_no_room_for_a_lock_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the fault of the file system's locks: 507, not a refusal to start."""
+    def acquire(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(presence.FileLock, "acquire", acquire)
+    with pytest.raises(StoreFull):
+        start(tmp_path)
+
+
+def test_without_room_for_its_epoch_a_process_takes_one_that_nobody_counts_up_to(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works, and what is on the disk is counted on by the next."""
     start(tmp_path).close()
-    assert (tmp_path / "task_queue" / "meta" / "epoch").read_text() == "2\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(presence.Presence, "_write_epoch", full)
+        queue = start(tmp_path)
+        assert queue.store._place.epoch >= presence.UNWRITTEN
+        queue.close()
+    again = start(tmp_path)
+    assert again.store._place.epoch == 2
+    again.close()
+
+
+def test_an_epoch_is_not_made_up_on_a_disk_that_failed_an_fsync(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full, and not to be relied on: nobody takes part."""
+    queue = Queue(FileStore(Settings(root=tmp_path), SystemClock()))
+    monkeypatch.setattr(presence.Presence, "_write_epoch", full)
+    monkeypatch.setattr(type(queue.store.disk), "is_degraded", property(lambda _: True))
+    with pytest.raises(StoreFull):
+        queue.start()
 
 
 def test_a_full_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ PROBLEMS = {
     "is in claimed/ and in tasks/": {f"tasks/{ID}.json": TASK, CLAIM: TASK},
     "has a result, but is still in claimed/": {CLAIM: TASK, f"results/{ID}.json": RESULT},
     "has a result, but is still in scheduled/": {f"scheduled/{ID}.json": TASK, f"results/{ID}.json": RESULT},
-    f"claimed: {ID} cannot be read": {CLAIM: "{"},
+    f"{CLAIM} cannot be read": {CLAIM: "{"},
     f"dead/{ID}.json has no result": {f"dead/{ID}.json": TASK},
     f"done/{ID}.json cannot be read": {f"done/{ID}.json": "{", f"results/{ID}.json": RESULT},
     f"results/{ID}.json cannot be read": {f"results/{ID}.json": "{", f"done/{ID}.json": TASK},

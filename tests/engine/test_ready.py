@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from taskspool.engine.ready import Entry, ReadyLine
+from taskspool.engine.ready import Entry, ReadyLine, entry_at
 from taskspool.engine.task import Priority
 
-entries = st.builds(Entry, st.sampled_from([-int(level) for level in Priority]), st.integers(0, 5).map(float),
+entries = st.builds(entry_at, st.sampled_from([int(level) for level in Priority]), st.integers(0, 5).map(float),
                     st.integers(0, 12).map(str), st.sampled_from("abc"))
 types = st.none() | st.lists(st.sampled_from("abcd"), max_size=3)
 
@@ -23,8 +26,9 @@ class LineModel(RuleBasedStateMachine):
         self.line = ReadyLine()
         self.model: dict[str, Entry] = {}
 
-    def wanted(self, kinds: list[str] | None) -> list[Entry]:
-        return sorted(entry for entry in self.model.values() if kinds is None or entry.type in kinds)
+    def wanted(self, kinds: list[str] | None, paused: Collection[str] = ()) -> list[Entry]:
+        return sorted(entry for entry in self.model.values()
+                      if (kinds is None or entry.type in kinds) and entry.type not in paused)
 
     @rule(entry=entries)
     def add(self, entry: Entry) -> None:
@@ -35,11 +39,16 @@ class LineModel(RuleBasedStateMachine):
     def discard(self, task_id: str) -> None:
         assert self.line.discard(task_id) is (self.model.pop(task_id, None) is not None)
 
-    @rule(kinds=types)
-    def pop(self, kinds: list[str] | None) -> None:
-        expected = next(iter(self.wanted(kinds)), None)
-        assert self.line.head(kinds) == expected
-        assert self.line.pop(kinds) == expected
+    @rule(some=st.lists(entries, max_size=4))
+    def add_unknown(self, some: list[Entry]) -> None:
+        self.line.add_unknown(some)
+        self.model = {entry.task_id: entry for entry in reversed(some)} | self.model
+
+    @rule(kinds=types, paused=st.frozensets(st.sampled_from("abcd"), max_size=2))
+    def pop(self, kinds: list[str] | None, paused: frozenset[str]) -> None:
+        expected = next(iter(self.wanted(kinds, paused)), None)
+        assert self.line.head(kinds, paused) == expected
+        assert self.line.pop(kinds, paused) == expected
         if expected is not None:
             del self.model[expected.task_id]
 
@@ -56,7 +65,7 @@ class LineModel(RuleBasedStateMachine):
         assert [self.line.position(entry.task_id) for entry in ordered] == list(range(1, len(ordered) + 1))
         assert self.line.position("nobody") is None
         for level in Priority:
-            assert self.line.sizes()[level] == sum(entry.rank == -int(level) for entry in ordered)
+            assert self.line.sizes()[level] == sum(entry.level == level for entry in ordered)
 
 
 LineModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -70,6 +79,41 @@ def test_popping_all_is_sorting(some: list[Entry]) -> None:
     for entry in some:
         line.add(entry)
     assert [line.pop(None) for _ in some] == sorted(some)
+
+
+@given(st.lists(entries, max_size=40, unique_by=lambda entry: entry.task_id), st.integers(1, 3))
+def test_with_ageing_a_level_is_worth_so_many_seconds(some: list[Entry], aging_seconds: int) -> None:
+    """The order is that of arrival, each level put forward by ``aging_seconds``; the sizes still tell levels apart."""
+    line = ReadyLine()
+    for entry in some:
+        line.add(entry_at(entry.level, entry.arrived, entry.task_id, entry.type, aging_seconds))
+    sizes = {level: sum(entry.level == level for entry in some) for level in Priority}
+    assert line.sizes() == sizes
+    wanted = sorted(some, key=lambda entry: (entry.arrived - entry.level * aging_seconds, entry.task_id))
+    assert [line.position(entry.task_id) for entry in wanted] == list(range(1, len(some) + 1))
+    assert [popped.task_id for _ in some if (popped := line.pop(None))] == [entry.task_id for entry in wanted]
+
+
+def test_nobody_waits_for_ever_with_ageing() -> None:
+    """A low task goes before a critical one that came three levels' worth of seconds after it."""
+    line = ReadyLine()
+    line.add(entry_at(Priority.LOW, 0.0, "low", "a", 60))
+    distance = (Priority.CRITICAL - Priority.LOW) * 60
+    line.add(entry_at(Priority.CRITICAL, distance - 1.0, "soon", "a", 60))
+    line.add(entry_at(Priority.CRITICAL, distance + 1.0, "late", "a", 60))
+    assert [popped.task_id for _ in range(3) if (popped := line.pop(None))] == ["soon", "low", "late"]
+
+
+def test_a_deadline_is_told_until_its_task_has_left_the_line() -> None:
+    """Each id in line whose deadline has come; never one that was taken."""
+    line = ReadyLine()
+    for number in range(4):
+        line.add(entry_at(Priority.NORMAL, 0.0, str(number), "a"), datetime.fromtimestamp(number, UTC))
+    line.discard("1")
+    assert line.past_deadline(2.0) == ["0", "2"]
+    assert set(line.past_deadline(2.5)) == {"0", "2"}
+    line.discard("0")
+    assert set(line.past_deadline(9.0)) == {"2", "3"}
 
 
 @pytest.mark.parametrize("kinds", [None, ["b"]])

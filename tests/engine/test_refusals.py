@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from engine.foreign import drop
 from fake_clock import FakeClock
 from taskspool.engine import files
 from taskspool.engine.lifecycle import Failure, Queue
-from taskspool.engine.task import NewTask, State
-from taskspool.errors import StoreUnavailable
+from taskspool.engine.options import PLAIN, Options
+from taskspool.engine.task import NewTask, Snapshot, State
+from taskspool.errors import NotRetryable, StoreUnavailable
 
 
 @contextmanager
@@ -154,3 +156,80 @@ def test_an_unlink_that_was_refused_keeps_result_and_task_together(
         assert queue.store.prune(clock.now()) == 0
     assert queue.task(task_id).state is State.DONE
     assert queue.store.prune(clock.now()) == 1
+
+
+@pytest.mark.parametrize("delay_seconds", [0.0, 3600.0])
+@pytest.mark.parametrize("end", ["cancel", "deadline"])
+def test_a_task_that_cannot_be_ended_goes_back_where_it_waited(
+        queue: Queue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, delay_seconds: float, end: str) -> None:
+    """The disk refuses the result of a cancel, or of an expiry: the task waits as before, and the next try ends it."""
+    options = Options(start_before=clock.now() + timedelta(seconds=10)) if end == "deadline" else PLAIN
+    task_id = queue.enqueue(NewTask("ping", {}, delay_seconds=delay_seconds, options=options)).task_id
+    waited = queue.task(task_id).state
+    clock.advance(10)
+    act = queue.sweep if end == "deadline" else lambda: queue.cancel(task_id)
+    with refusing(monkeypatch, "link", "/results/"), pytest.raises(StoreUnavailable):
+        act()
+    assert queue.task(task_id).state is waited
+    act()
+    assert queue.task(task_id).state.is_final
+
+
+def test_a_scheduled_task_whose_canceller_died_still_waits_for_its_time(
+        opener: Callable[..., Queue], clock: FakeClock) -> None:
+    """The death costs it neither its delay nor a crash."""
+    queue, dying = opener(), opener()
+    task_id = queue.enqueue(NewTask("ping", {}, delay_seconds=3600.0)).task_id
+    dying.store.take_to_end(task_id, "ann")
+    dying.close()
+    queue.sweep()
+    found = queue.task(task_id)
+    assert (found.state, found.task.crashes) == (State.SCHEDULED, 0)
+
+
+def test_a_file_that_cannot_be_touched_does_not_keep_the_queue_closed(
+        opener: Callable[..., Queue], clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be ended at the start, because somebody has its file open, is ended by a sweep."""
+    dying = opener()
+    task_id = dying.enqueue(NewTask("ping", {})).task_id
+    dying.claim("w", lease_seconds=0)
+    dying.close()
+    with refusing(monkeypatch, "rename", "/claimed/"):
+        queue = opener()
+    assert queue.task(task_id).state is State.CLAIMED
+    assert queue.sweep().expired == 1
+
+
+def test_a_retry_overtakes_the_second_step_of_a_finish(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result of a failure stands, and its file has not followed yet: it is retried all the same, once."""
+    task_id = queue.enqueue(NewTask("ping", {})).task_id
+    lease = queue.claim("w")[0].lease
+    intake = queue.store._intake  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "move_finished", lambda path, result: False)
+        queue.fail(task_id, lease.token, Failure("no luck"))
+    assert queue.retry(task_id).state is State.READY
+    assert [claim.task.id for claim in queue.claim("w", max_tasks=2)] == [task_id]
+    assert list(queue.store.problems()) == []
+
+
+def test_a_retry_that_was_overtaken_takes_no_success_back(
+        opener: Callable[..., Queue], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process retried the dead task and has done it, between the looks of this one: it stays done."""
+    queue, other = opener(), opener()
+    task_id = queue.enqueue(NewTask("ping", {})).task_id
+    queue.fail(task_id, queue.claim("w")[0].lease.token, Failure("no luck"))
+    real, overtaken = queue.store.find, []
+
+    def find(asked: str) -> Snapshot | None:
+        seen = real(asked)
+        if not overtaken:
+            other.retry(task_id)
+            overtaken.append(other.complete(task_id, other.claim_one(task_id, "w2").lease.token, {"n": 1}))
+        return seen
+
+    monkeypatch.setattr(queue.store, "find", find)
+    with pytest.raises(NotRetryable):
+        queue.retry(task_id)
+    assert queue.result(task_id) == overtaken[0]
+    assert queue.task(task_id).state is State.DONE

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import datetime
 from typing import Any
 
-from taskspool.engine import file_store, files, intake, lifecycle, presence
+from taskspool.engine import endings, file_store, files, intake, lifecycle, presence
+from taskspool.engine.arrivals import Arrivals
 from taskspool.engine.batches import Batches
 from taskspool.engine.claims import Claims
 from taskspool.engine.file_store import FileStore
@@ -20,6 +20,8 @@ from taskspool.engine.layout import owner_of
 from taskspool.engine.lifecycle import Queue
 from taskspool.engine.place import Place
 from taskspool.engine.reading import Reading
+from taskspool.engine.retention import Retention
+from taskspool.engine.taking import Taking
 from taskspool.engine.task import Lease, State, Task
 
 BROKEN: dict[str, Callable[[], None]] = {}
@@ -102,15 +104,15 @@ def token_not_compared() -> None:
 @variant
 def key_after_the_task() -> None:
     """The idempotency key is written when the task is there already: a crash between makes two tasks of one key."""
-    def put_keyed(self: FileStore, tasks: Any, key: Any, name: str) -> Any:
+    def put_keyed(self: Arrivals, tasks: Any, key: Any, name: str, batch: Any = None) -> Any:
         ids = self._keys.known_ids(key, name)
         if ids is not None:
             return ids, False
-        ids, _ = self.put(tasks, None)
+        ids, _ = self.put(tasks, None, batch)
         self._keys.remember(ids, key, name)
         return ids, True
 
-    FileStore._put_keyed = put_keyed  # type: ignore[method-assign]
+    Arrivals._put_keyed = put_keyed  # type: ignore[method-assign]
 
 
 @variant
@@ -143,7 +145,7 @@ def undelivered_batch_is_forgotten() -> None:
 def expiry_ignores_the_result() -> None:
     """A claim whose result stands is given back when its holder is gone."""
     real = files.exists
-    file_store.files = _with(files, exists=lambda path: False if "/results/" in path else real(path))
+    file_store.files = changed(files, exists=lambda path: False if "/results/" in path else real(path))
     Intake.finish_claimed = lambda self: 0  # type: ignore[method-assign]
 
 
@@ -168,7 +170,7 @@ def claim_by_copy_and_unlink() -> None:
 @variant
 def claim_without_rename() -> None:
     """The claim is only remembered, the file stays where it is."""
-    def rename(self: FileStore, path: str, target: str) -> bool:
+    def rename(self: Taking, path: str, target: str) -> bool:
         if not files.exists(path):
             return False
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -178,7 +180,7 @@ def claim_without_rename() -> None:
             return False
         return True
 
-    FileStore._rename_claim = rename  # type: ignore[method-assign]
+    Taking._rename_claim = rename  # type: ignore[method-assign]
 
 
 @variant
@@ -204,7 +206,7 @@ def local_claims_of_the_dead_live_for_ever() -> None:
 def everything_expires_at_the_start() -> None:
     """A process that just came takes every claim for one whose lease is over."""
     def overdue(self: Claims, leases: list[Lease]) -> list[Any]:
-        return [watched for lease in leases if (watched := self._observe(lease, 0.0)) is not None]
+        return [(watched, "silent") for lease in leases if (watched := self._observe(lease)) is not None]
 
     Claims.overdue = overdue  # type: ignore[method-assign]
 
@@ -287,7 +289,7 @@ def replay_without_fsync() -> None:
 @variant
 def retry_counts_twice() -> None:
     """A failure whose content was written before the crash is counted again after it."""
-    lifecycle._uncounted = lambda task, lease: 1
+    lifecycle.uncounted = endings.uncounted = lambda task, lease: 1
 
 
 @variant
@@ -305,19 +307,13 @@ def publish_over_what_is_there() -> None:
 @variant
 def prune_takes_the_result_first() -> None:
     """A crash between leaves a finished task without result."""
-    def prune(self: Reading, before: datetime) -> int:
-        pruned = 0
-        for task_id in self.ledger.ids():
-            result = self.result(task_id)
-            if result is not None and result.completed_at < before:
-                files.discard(self._place.result_path(task_id))
-                for state in (State.DONE, State.DEAD):
-                    files.discard(self._place.task_path(state, task_id))
-                self.ledger.forget(task_id)
-                pruned += 1
-        return pruned
+    def forget(self: Retention, task_id: str, limits: Any) -> bool:
+        files.discard(self._place.result_path(task_id))
+        for state in (State.DONE, State.DEAD):
+            files.discard(self._place.task_path(state, task_id))
+        return True
 
-    Reading.prune = prune  # type: ignore[method-assign]
+    Retention._forget = forget  # type: ignore[method-assign]
 
 
 @variant
@@ -336,10 +332,10 @@ def find_looks_only_once() -> None:
     Reading.find = look  # type: ignore[method-assign]
 
 
-def _with(module: Any, **changed: Any) -> Any:
+def changed(module: Any, **names: Any) -> Any:
     """``module`` with some names changed, for one of its users."""
     class Changed:
         def __getattr__(self, name: str) -> Any:
-            return changed.get(name) or getattr(module, name)
+            return names.get(name) or getattr(module, name)
 
     return Changed()

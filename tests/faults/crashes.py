@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from collections import Counter
@@ -13,10 +14,11 @@ from typing import Any
 
 from fake_clock import FakeClock
 from faults.forks import Ending, Report, forked
-from faults.scenarios import Scenario, Stage
 from faults.shim import Counter as PointCounter
 from faults.shim import Killer, ShimmedOs, shimmed
+from faults.stage import Scenario, Stage
 from faults.verdict import Verdict, queue_on
+from taskspool.engine import files
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def _act(scenario: Scenario, root: Path, told: dict[str, Any], shim: ShimmedOs, 
         if scenario.kills_the_start_too:
             queue.start()
         scenario.act(stage, told)
+        files.touch(str(root / "task_queue" / "tmp"))  # a point after the last acknowledgement, that changes nothing
 
 
 def killed(prepared: Prepared, root: Path, number: int, how: str) -> Ending:
@@ -103,6 +106,7 @@ def kill_and_judge(prepared: Prepared, folder: Path, number: int, how: str,
     try:
         ending = killed(prepared, root, number, how)
         assert ending.died, f"{prepared.scenario.name} has no point {number}"
+        spoil_index(root / "task_queue" / "index.sqlite", random.Random(f"{number} {how}"))
         if then is not None:
             killed_while_recovering(root, *then)
         verdict = Verdict(prepared.scenario, root, prepared.events + ending.events).judge()
@@ -111,6 +115,19 @@ def kill_and_judge(prepared: Prepared, folder: Path, number: int, how: str,
     where = f"{prepared.scenario.name}, killed {how} {prepared.points[number]} {number}, then {then}"
     verdict.broken = [f"{where}: {sentence}" for sentence in verdict.broken]
     return verdict
+
+
+def spoil_index(path: Path, dice: random.Random) -> None:
+    """The index is a cache: gone, cut off, rubbish or as the crash left it, the queue is the same."""
+    if not path.exists():
+        return
+    what = dice.choice(["leave", "remove", "cut", "rubbish"])
+    if what == "remove":
+        path.unlink()
+    elif what == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif what == "rubbish":
+        path.write_bytes(dice.randbytes(5_000))
 
 
 def sample(prepared: Prepared, size: int | None, seed: int) -> list[tuple[int, str]]:

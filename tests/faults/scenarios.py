@@ -1,98 +1,17 @@
-"""What a process was about to do when it was killed: one short story per verb.
-
-``prepare`` sets the stage in a process that ends without tidying up; ``act`` is the part that is killed. Tasks carry
-their number in ``data["n"]``, so that they are known by it even if nobody was told their id. Reports:
-
-    ("try", n, ...)               these tasks are about to be put
-    ("put", id, n)                acknowledged: the task exists
-    ("claimed", id, token)        acknowledged: held by this token, remote
-    ("local", id)                 acknowledged: held by this process
-    ("done" | "dead", id, data)   acknowledged: finished
-    ("waits", id, attempts)       acknowledged: given back, with so many failed attempts
-    ("pruned", id)                acknowledged: gone
-    ("asks", key, n)              this key is about to be used for this task
-    ("key", key, id, n)           acknowledged: the key stands for this task
-    ("batch", n, ...)             these tasks come together or not at all
-    ("run", id)                   somebody outside took it and may never answer
-    ("pruning", id)               may be gone from now on
-    ("planted", name)             rubbish that others left in tasks/
-"""
+"""What a process was about to do when it was killed: one short story per verb. See ``stage`` for what they report."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from fake_clock import FakeClock
-from faults.forks import Report
-from taskspool.engine.lifecycle import Failure, Queue
+from faults import scenarios_of_ends
+from faults.stage import LEASE_SECONDS, Scenario, Stage, foreign, held, held_with_retry, ready
+from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import NewTask, Priority
 from taskspool.errors import LeaseLost
-
-LEASE_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Stage:
-    queue: Queue
-    clock: FakeClock
-    folder: Path
-    report: Report
-
-    def put(self, n: int, key: str | None = None, **fields: Any) -> str:
-        self.report("try", n)
-        if key is not None:
-            self.report("asks", key, n)
-        answer = self.queue.enqueue(NewTask("ping", {"n": n}, **fields), key=key)
-        self.report("put", answer.task_id, n)
-        if key is not None:
-            self.report("key", key, answer.task_id, n)
-        return answer.task_id
-
-    def claim(self, task_id: str) -> str:
-        token = self.queue.claim_one(task_id, "w").lease.token
-        self.report("claimed", task_id, token)
-        return token
-
-    def sweep_after(self, seconds: float) -> None:
-        self.queue.sweep()
-        self.queue.sweep()
-        self.clock.advance(seconds)
-        self.queue.sweep()
-
-
-def foreign(path: Path, document: object) -> None:
-    """How other programs write: truncate, then write, in place. A slow one has only half there."""
-    text = document if isinstance(document, str) else json.dumps(document)
-    path.write_text(text, encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    act: Callable[[Stage, dict[str, Any]], None]
-    prepare: Callable[[Stage], dict[str, Any]] = lambda stage: {}
-    kills_the_start_too: bool = False
-    keeps_claims: bool = False
-    """No claim may be lost: nothing finishes and no time passes."""
-
-
-def _ready(stage: Stage) -> dict[str, Any]:
-    return {"ids": [stage.put(n) for n in range(2)]}
-
-
-def _held(stage: Stage, **fields: Any) -> dict[str, Any]:
-    ids = [stage.put(n, **fields) for n in range(2)]
-    return {"ids": ids, "tokens": [stage.claim(task_id) for task_id in ids]}
-
-
-def _held_with_retry(stage: Stage) -> dict[str, Any]:
-    return _held(stage, max_retries=1)
 
 
 def submit(stage: Stage, _: dict[str, Any]) -> None:
@@ -152,7 +71,7 @@ def fail(stage: Stage, told: dict[str, Any]) -> None:
 
 def release(stage: Stage, told: dict[str, Any]) -> None:
     for task_id, token, delay in zip(told["ids"], told["tokens"], (0, 30), strict=True):
-        stage.queue.release(task_id, token, delay_seconds=delay)
+        stage.queue.release(task_id, token, delay_seconds=delay, reason="not now")
         stage.report("waits", task_id, 0)
 
 
@@ -165,7 +84,7 @@ def promote(stage: Stage, told: dict[str, Any]) -> None:
 
 
 def _scheduled(stage: Stage) -> dict[str, Any]:
-    told = _held_with_retry(stage)
+    told = held_with_retry(stage)
     fail(stage, told)
     return told
 
@@ -219,7 +138,7 @@ def popped(stage: Stage, told: dict[str, Any]) -> None:
 
 
 def _finished(stage: Stage) -> dict[str, Any]:
-    told = _held(stage)
+    told = held(stage)
     complete(stage, told)
     return told
 
@@ -262,22 +181,23 @@ SCENARIOS = [
     Scenario("submit", submit),
     Scenario("submit with key", submit_key),
     Scenario("batch", batch),
-    Scenario("claim", claim, _ready, keeps_claims=True),
-    Scenario("claim for this process", claim_local, _ready),
-    Scenario("heartbeat", heartbeat, _held, keeps_claims=True),
-    Scenario("complete", complete, _held),
-    Scenario("fail to scheduled", fail, _held_with_retry),
-    Scenario("fail to dead", fail, _held),
-    Scenario("release", release, _held),
-    Scenario("expire", expire, _held),
+    Scenario("claim", claim, ready, keeps_claims=True),
+    Scenario("claim for this process", claim_local, ready),
+    Scenario("heartbeat", heartbeat, held, keeps_claims=True),
+    Scenario("complete", complete, held),
+    Scenario("fail to scheduled", fail, held_with_retry),
+    Scenario("fail to dead", fail, held),
+    Scenario("release", release, held),
+    Scenario("expire", expire, held),
     Scenario("promote", promote, _scheduled),
-    Scenario("late finish", late, _held),
+    Scenario("late finish", late, held),
     Scenario("foreign drop", foreign_drop),
     Scenario("quarantine", quarantine),
-    Scenario("foreign result", foreign_result, _ready),
-    Scenario("popped in place", popped, _ready),
+    Scenario("foreign result", foreign_result, ready),
+    Scenario("popped in place", popped, ready),
     Scenario("prune", prune, _finished),
     Scenario("first start", submit, kills_the_start_too=True),
     Scenario("recovery", nothing, _wreck, kills_the_start_too=True),
+    *scenarios_of_ends.SCENARIOS,
 ]
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

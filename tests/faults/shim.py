@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,17 +30,19 @@ class ShimmedOs:
                  watched: tuple[str, ...] = CHANGING) -> None:
         self._at_point = at_point
         self._watched = watched
+        self._thread = threading.get_ident()
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
         if name == "open":
             return self._open
-        if name not in self._watched:
-            return real
+        if name not in self._watched or threading.get_ident() != self._thread:
+            return real  # other threads tidy up when they like: their calls would make every run another one
         return lambda *arguments, **named: self._at_point(name, arguments, lambda: real(*arguments, **named))
 
     def _open(self, path: str, flags: int, mode: int = 0o777) -> int:
-        if not flags & WRITE_FLAGS and "read" not in self._watched:
+        is_watched = bool(flags & WRITE_FLAGS) or "read" in self._watched
+        if not is_watched or threading.get_ident() != self._thread:
             return os.open(path, flags, mode)
         return self._at_point("open", (path, flags), lambda: os.open(path, flags, mode))  # type: ignore[no-any-return]
 
@@ -97,7 +100,9 @@ class Counter(ShimmedOs):
 
 class Failing(ShimmedOs):
     """The ``number``-th point (from 0), and the ``times - 1`` that follow, fail with ``error``. A failed write has
-    written half; a failed fsync or utime has done nothing."""
+    written half; a failed fsync or utime has done nothing. ``SHORT``: a write is half done, and says so."""
+
+    SHORT = -1
 
     def __init__(self, number: int, error: int, times: int = 1) -> None:
         super().__init__(self._maybe_fail, (*CHANGING, *LOOKING))
@@ -111,6 +116,7 @@ class Failing(ShimmedOs):
         if self._left >= 0 or self._left < -self._times:
             return call()
         self.failed.append(name)
-        if name == "write":
-            os.write(arguments[0], arguments[1][: len(arguments[1]) // 2])
+        written = os.write(arguments[0], arguments[1][: (len(arguments[1]) + 1) // 2]) if name == "write" else 0
+        if self._error == self.SHORT:
+            return written if name == "write" else call()
         raise OSError(self._error, os.strerror(self._error))

@@ -14,7 +14,7 @@ from typing import Any
 
 from faults.shim import ShimmedOs
 
-PROMISED = ("tasks", "scheduled", "results", "keys", "meta")
+PROMISED = ("tasks", "scheduled", "results", "keys", "meta", "cancelling", "batches")
 """Folders whose names are acknowledged. A claim may be lost (its lease runs out), a move to done is repeated."""
 
 

@@ -26,6 +26,7 @@ from waiting import eventually
 pytestmark = needs_fork
 HERE = Path(__file__).parent
 PROCESSES = 8
+TASKS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "10000"))
 
 
 class Worker:
@@ -75,8 +76,8 @@ def workers() -> Iterator[list[Worker]]:
         worker.kill()
 
 
-@pytest.mark.parametrize("tasks", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.timeout(300)
+@pytest.mark.parametrize("tasks", [1_000, pytest.param(TASKS, marks=pytest.mark.slow)])
+@pytest.mark.timeout(max(300, TASKS // 100))
 def test_each_task_is_handed_out_to_one_process_only(tmp_path: Path, workers: list[Worker], tasks: int) -> None:
     """Eight processes claim and complete as fast as they can, some locally, some with a lease: each task once."""
     queue = open_queue(Settings(root=tmp_path, durability="fast"))
@@ -95,7 +96,7 @@ def test_each_task_is_handed_out_to_one_process_only(tmp_path: Path, workers: li
     assert twice == []
     assert sorted(handed) == sorted(ids)
     queue.sweep()
-    assert queue.counts().results == tasks
+    eventually(lambda: queue.counts().results == tasks, why="what others finished is read behind, in slices")
     assert list(queue.store.problems()) == []
     queue.close()
 

@@ -12,19 +12,22 @@ from typing import Any
 import pytest
 
 from fake_clock import FakeClock
-from faults.scenarios import SCENARIOS, Scenario, Stage
+from faults.scenarios import SCENARIOS
 from faults.shim import shimmed
+from faults.stage import Scenario, Stage
 from faults.sync_record import SyncRecord
 from faults.verdict import queue_on
 from taskspool.engine.file_store import FileStore
 from taskspool.engine.lifecycle import Failure, Queue
+from taskspool.engine.options import Options
 from taskspool.engine.task import NewTask
 from taskspool.errors import StoreUnavailable
 from taskspool.settings import Settings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fsync of a directory on Windows")
 Call = Callable[[Queue], object]
-UNPROMISED = ("claimed", "local", "try", "batch", "run", "pruning", "planted", "pruned", "key", "asks")
+UNPROMISED = ("claimed", "local", "try", "batch", "run", "pruning", "planted", "pruned", "key", "asks",
+              "record", "setting", "retrying", "either")
 
 
 def broken_order(scenario: Scenario, root: Path) -> list[str]:
@@ -83,8 +86,24 @@ def submit_with_a_key_that_is_not_durable(queue: Queue) -> Call:
 
 
 @verb("tasks")
+def submit_with_a_unique_key(queue: Queue) -> Call:
+    return lambda queue: queue.enqueue(NewTask("ping", {}, options=Options(unique_key="u")))
+
+
+@verb("tasks")
 def batch_with_key(queue: Queue) -> Call:
     return lambda queue: queue.enqueue_many([NewTask("ping", {})] * 2, key="k")
+
+
+@verb("batches")
+def named_batch_with_key(queue: Queue) -> Call:
+    return lambda queue: queue.enqueue_batch([NewTask("ping", {})] * 2, key="k")
+
+
+@verb("results")
+def cancel_what_waits(queue: Queue) -> Call:
+    task_id = queue.enqueue(NewTask("ping", {})).task_id
+    return lambda queue: queue.cancel(task_id, by="w")
 
 
 @verb("results")

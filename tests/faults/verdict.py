@@ -6,25 +6,39 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fake_clock import FakeClock
-from faults.scenarios import LEASE_SECONDS, Scenario
+from faults.stage import LEASE_SECONDS, Scenario
 from taskspool.engine.file_store import FileStore
+from taskspool.engine.history import SELF
 from taskspool.engine.layout import parse_claim
 from taskspool.engine.lifecycle import Queue
+from taskspool.engine.options import Options
 from taskspool.engine.task import NewTask, Snapshot, State
 from taskspool.errors import NotFound
 from taskspool.settings import Settings
 
-PUBLIC = ("scheduled", "tasks", "claimed/*", "done", "dead", "cancelled", "results", "keys")
+PUBLIC = ("scheduled", "tasks", "claimed/*", "done", "dead", "cancelled", "results", "keys", "cancelling", "batches",
+          "meta")
+ROUNDS, ROUND_SECONDS = 4, 43_200.0
+"""How long the folder is worked off at the end: longer than anything in the stories waits."""
+UNCOUNTED = ("locks", "meta", "index.sqlite", "index.sqlite-wal", "index.sqlite-shm")
+"""What two recoveries may leave differently: epochs, and a cache."""
 
 
 def queue_on(root: Path, clock: FakeClock) -> Queue:
     return Queue(FileStore(Settings(root=root, lease_seconds=LEASE_SECONDS), clock), clock=clock,
                  lease_seconds=LEASE_SECONDS, backoff=lambda _: 30.0)
+
+
+MAY_BE: Mapping[str, Collection[State]] = {
+    "cancelled": (State.CANCELLED,), "wanted": (State.CANCELLED,), "later": (State.SCHEDULED, State.CANCELLED),
+    "retrying": (State.DEAD, State.CANCELLED, State.READY),
+}
 
 
 @dataclass
@@ -38,6 +52,8 @@ class Story:
     fate: dict[str, tuple[str, Any]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     planted: set[str] = field(default_factory=set)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    """What was set -> what it may be: the last value that was acknowledged, and the one that was under way."""
 
     def __post_init__(self) -> None:
         for kind, *rest in self.events:
@@ -48,8 +64,13 @@ class Story:
             elif kind in ("claimed", "local", "run"):
                 self.runs.setdefault(rest[0], set()).add(rest[1] if kind == "claimed" else kind)
                 self.fate[rest[0]] = (kind, rest[-1])
-            elif kind in ("done", "dead", "waits", "pruned"):
+            elif kind in ("done", "dead", "waits", "pruned", "cancelled", "wanted", "later", "retrying",
+                          "either"):
                 self.fate[rest[0]] = (kind, rest[-1])
+            elif kind == "setting":
+                self.values.setdefault(rest[0], [None]).append(rest[1])
+            elif kind == "set":
+                self.values[rest[0]] = [rest[1]]
             elif kind == "pruning":
                 self.gone.add(rest[0])
             elif kind == "planted":
@@ -133,7 +154,7 @@ class Verdict:
         return {
             str(path.relative_to(self._folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self._folder.rglob("*")
-            if path.is_file() and path.relative_to(self._folder).parts[0] not in ("locks", "meta")
+            if path.is_file() and path.relative_to(self._folder).parts[0] not in UNCOUNTED
         }
 
     def _check(self, queue: Queue) -> None:
@@ -150,9 +171,9 @@ class Verdict:
         self.tally["recovered"] += len(set(numbers) - set(story.put.values()))
         for task_id, n in story.put.items():
             self._check_one(queue, task_id, n)
-        for batch in story.of_kind("batch"):
-            if len({n in numbers for n in batch}) != 1:
-                self.broken.append(f"of the batch {batch} only {sorted(numbers)} came")
+        self._check_batches(queue, numbers)
+        self._check_owners(queue, found)
+        self._check_values(queue)
         for key, task_id, n in story.of_kind("key"):
             again = queue.enqueue(NewTask("ping", {"n": n}), key=key)
             if (again.task_id, again.created) != (task_id, False):
@@ -163,6 +184,61 @@ class Verdict:
             times = sum(one.task.data.get("n") == n for state in State for one in queue.listing(state, limit=1000))
             if times != 1:
                 self._count("duplicated", f"key {key}, asked again, makes {times} tasks {n}")
+
+    def _check_batches(self, queue: Queue, numbers: Counter[int]) -> None:
+        for batch in self._story.of_kind("batch"):
+            if len({n in numbers for n in batch}) != 1:
+                self.broken.append(f"of the batch {batch} only {sorted(numbers)} came")
+        named = [batch.record.task_ids for batch in queue.batches(1000)]
+        known = [sorted(queue.task(task_id).task.data["n"] for task_id in ids) for ids in named]
+        for batch in self._story.of_kind("record"):
+            if known.count(sorted(batch)) != (batch[0] in numbers):
+                self.broken.append(f"the batch {batch} is found as {known}, its tasks are {sorted(numbers)}")
+
+    def _check_owners(self, queue: Queue, found: list[Snapshot]) -> None:
+        """A unique key has one unfinished task, from the first acknowledgement on."""
+        owners = Counter(one.task.options.unique_key for one in found if not one.state.is_final)
+        for one in found:
+            name = one.task.options.unique_key
+            if name is None or one.state.is_final:
+                continue
+            again = queue.enqueue(NewTask("ping", one.task.data, options=Options(unique_key=name)))
+            if owners[name] > 1 or again.created:
+                self._count("duplicated", f"{one.task.id} is not the only one with the unique key {name}")
+        for name, _ in self._story.of_kind("owns"):
+            if not owners[name]:
+                self._count("lost", f"no task has the unique key {name} any more")
+
+    def _check_values(self, queue: Queue) -> None:
+        for what, values in self._story.values.items():
+            allowed = values
+            kind, _, task_id = what.partition(" ")
+            if kind == "paused":
+                pauses = queue.paused()
+                value: Any = [pauses.queue is not None, sorted(pauses.types)]
+                allowed = [one or [False, []] for one in allowed]
+            else:
+                value = queue.task(task_id).task.checkpoint
+            if value not in allowed:
+                self._count("lost", f"{what} is {value!r}, and was set to one of {allowed!r}")
+
+    def _check_end(self, queue: Queue, ended: Collection[str]) -> None:
+        """Nothing is left, nothing ended but what was worked off, given up in time, or to be cancelled."""
+        for task_id, (kind, _) in self._story.fate.items():
+            if kind == "wanted" and queue.task(task_id).state is not State.CANCELLED:
+                self.broken.append(f"{task_id} was to be cancelled, and is {queue.task(task_id)}")
+        for result in queue.latest_results(1000):
+            if result.task_id not in ended and result.status != "cancelled" and result.worker != SELF:
+                self._count("unexpected", f"nobody can have written {result}")
+        for task_id in self._story.put.keys() - self._story.gone:
+            snapshot = queue.store.find(task_id)
+            if snapshot is not None and not snapshot.state.is_final:
+                self._count("lost", f"nobody is ever given {snapshot}")
+        counts = queue.counts()
+        if counts.ready + counts.scheduled + counts.claimed:
+            self._count("lost", f"nobody can finish what is left: {counts}")
+        if counts.done + counts.dead + counts.cancelled != counts.results or counts.results < len(ended):
+            self.broken.append(f"the counts do not add up: {counts}, finished {len(ended)}")
 
     def _count(self, word: str, sentence: str) -> None:
         self.tally[word] += 1
@@ -189,6 +265,10 @@ class Verdict:
         task = snapshot.task
         if kind in ("done", "dead"):
             return snapshot.state is State(kind) and queue.result(task.id).data == said
+        if kind == "wanted" and snapshot.state is State.CLAIMED:
+            return queue.cancel_request(task.id) is not None
+        if kind in MAY_BE:
+            return snapshot.state in MAY_BE[kind]
         if kind == "waits":
             return snapshot.state in (State.READY, State.SCHEDULED) and (task.attempts, task.crashes) == (said, 0)
         if kind == "local" and self._is_alive:
@@ -203,9 +283,12 @@ class Verdict:
         """Time passes, workers come: every unfinished task is handed out and finished once, no finished one again."""
         finished = {result.task_id: result for result in queue.latest_results(1000)}
         worked: Counter[str] = Counter()
-        for _ in range(4):
+        queue.resume()
+        if paused := list(queue.paused().types):
+            queue.resume(paused)
+        for _ in range(ROUNDS):
             queue.sweep()
-            self._clock.advance(3600)
+            self._clock.advance(ROUND_SECONDS)
             queue.sweep()
             for claim in queue.claim("drain", max_tasks=100):
                 worked[claim.task.id] += 1
@@ -219,11 +302,7 @@ class Verdict:
         for task_id, result in finished.items():
             if queue.store.result(task_id) != result:
                 self._count("lost", f"the result of {task_id} changed from {result}")
-        counts = queue.counts()
-        if counts.ready + counts.scheduled + counts.claimed:
-            self._count("lost", f"nobody can finish what is left: {counts}")
-        if counts.done + counts.dead != counts.results or counts.results != len(finished | worked):
-            self.broken.append(f"the counts do not add up: {counts}, finished {len(finished | worked)}")
+        self._check_end(queue, finished.keys() | worked.keys())
         aside = {path.name.partition("-")[2] for path in (self._folder / "quarantine").iterdir()}
         self.broken += [f"{name} was not put aside" for name in self._story.planted - aside]
         self.broken += [f"problem at the end: {problem}" for problem in queue.store.problems()]

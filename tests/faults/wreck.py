@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from taskspool.engine import files
+from taskspool.engine.arrivals import Arrivals
 from taskspool.engine.batches import Batches
-from taskspool.engine.file_store import FileStore
 from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import NewTask
 
 if TYPE_CHECKING:
-    from faults.scenarios import Stage
+    from faults.stage import Stage
 
 
 class Stop(BaseException):
@@ -47,12 +47,44 @@ def leave_everything(stage: Stage) -> None:
         _expect_stop(lambda: queue.fail(failing, token, Failure("no")))
 
     stage.report("try", 3)
-    _dying(FileStore, "_put_one", lambda: queue.enqueue(NewTask("ping", {"n": 3}), key="k3"))
+    _dying(Arrivals, "_put_one", lambda: queue.enqueue(NewTask("ping", {"n": 3}), key="k3"))
     for numbers, missing in (((4, 5), 2), ((6, 7, 8), 1)):
         stage.report("try", *numbers)
         stage.report("batch", *numbers)
         _undelivered(stage, numbers, missing)
+    _leave_ends(stage)
     queue.store._place.write_temporary(b"half a ta")
+
+
+def _leave_ends(stage: Stage) -> None:
+    """Held to be ended, before its time; wanted cancelled, and still held; a retry of which the result still stands; a
+    cancelled task whose request is still there; a batch with a name, accepted and not delivered."""
+    queue = stage.queue
+    early = stage.put(10, delay_seconds=86_400.0)
+    stage.report("later", early)
+    queue.store.take_to_end(early, "a person")
+
+    wanted = stage.put(11)
+    stage.claim(wanted)
+    queue.cancel(wanted, by="a person")
+    stage.report("wanted", wanted)
+
+    retried = stage.put(12)
+    queue.fail(retried, stage.claim(retried), Failure("no"))
+    stage.report("retrying", retried)
+    _dying(files, "discard", lambda: queue.retry(retried))
+
+    cancelled = stage.put(13)
+    token = stage.claim(cancelled)
+    queue.cancel(cancelled)
+    _dying(queue.store._cancels, "forget", lambda: queue.release(cancelled, token))
+    stage.report("cancelled", cancelled)
+
+    stage.report("try", 14, 15)
+    stage.report("batch", 14, 15)
+    stage.report("record", 14, 15)
+    news = [NewTask("ping", {"n": n}) for n in (14, 15)]
+    _dying(Batches, "_deliver", lambda: queue.enqueue_batch(news, name="ours"))
 
 
 def _undelivered(stage: Stage, numbers: tuple[int, ...], missing: int) -> None:

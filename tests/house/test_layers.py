@@ -13,10 +13,10 @@ FLOORS = [
     {"cli", "__main__"},
     {"doors", "worker"},
     {"web"},
-    {"client", "client_wire"},
-    {"engine.lifecycle", "engine.sweep"},
+    {"client", "client_call", "client_events", "client_wire", "client_worker"},
+    {"engine.lifecycle", "engine.sweep", "engine.tokenless"},
     {"engine"},
-    {"engine.task", "engine.bell"},
+    {"engine.task", "engine.bell", "engine.options", "engine.names"},
     {"settings"},
     {"errors", "clock"},
 ]
@@ -24,10 +24,10 @@ FLOORS = [
 PARTS = {
     "engine": {"filelock"},
     "settings": set(), "errors": set(), "clock": set(), "__main__": set(), "": set(),
-    "client": {"requests"}, "client_wire": set(),
+    "client": set(), "client_call": {"requests"}, "client_events": set(), "client_wire": set(), "client_worker": set(),
     "cli": {"click"},
     "web": {"flask", "werkzeug", "uvicorn", "httptools", "pydantic", "pydantic_core", "flask_swagger_ui", "_typeshed"},
-    "doors": {"flask", "werkzeug", "pydantic"},
+    "doors": {"flask", "werkzeug", "pydantic", "_typeshed"},
     "worker": {"watchdog"},
 }
 """What of other people's packages each room may use."""

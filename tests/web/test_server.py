@@ -12,7 +12,7 @@ from live_bridge import LiveBridge, read_reply, request_bytes
 from waiting import eventually
 
 from taskspool.web import bridge as front
-from taskspool.web import protocol, server
+from taskspool.web import lane, protocol, server
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -126,6 +126,21 @@ def test_pipelining(bridge: LiveBridge) -> None:
     assert [int(answer[:3]) for answer in answers] == statuses
     for answer, key in zip(answers, keys, strict=True):
         assert key in json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def test_one_connection_does_not_keep_the_others_waiting(bridge: LiveBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many quick requests that came in one piece some are answered at once, the rest in turns with other clients."""
+    at_once: list[str] = []
+    answer = front.Front.answer
+    monkeypatch.setattr(front.Front, "answer", lambda self, environ: (
+        at_once.append(environ["PATH_INFO"]) or answer(self, environ)))
+    number = 3 * lane.MAX_IN_A_ROW
+    with bridge.connect() as connection:
+        connection.sendall(request_bytes("GET", "/health") * number)
+        received = b""
+        while received.count(b"HTTP/1.1 200") < number or not received.endswith(b"}\n"):
+            received += connection.recv(65_536)
+    assert len(at_once) == lane.MAX_IN_A_ROW
 
 
 def test_chunked_body(bridge: LiveBridge) -> None:

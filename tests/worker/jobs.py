@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from taskspool import handler
-from taskspool.worker.handlers import GiveUp, Retry
+from taskspool.worker.handlers import GiveUp, Retry, Snooze
 
 BARRIERS: dict[int, threading.Barrier] = {}
 LOCK = threading.Lock()
@@ -63,3 +63,36 @@ def later(data, run):
 @handler("hopeless")
 def hopeless(_data):
     raise GiveUp("the account is closed")
+
+
+@handler("obey")
+def obey(data, run):
+    """Says that it began, works until it is told to stop (30 s at most), and says that it was."""
+    Path(data["began"]).touch()
+    pause, deadline = threading.Event(), time.monotonic() + 30
+    while not run.is_cancelled and time.monotonic() < deadline:
+        pause.wait(0.02)
+    Path(data["ended"]).touch()
+    if not data.get("ignores"):
+        run.raise_if_cancelled()
+    return {"nobody": "wants it"}
+
+
+@handler("climb")
+def climb(data, run):
+    """Shows how far it is and keeps where it was; the attempt after that tells what it was given."""
+    if run.previous_checkpoint is not None:
+        return {"previous": run.previous_checkpoint, "attempt": run.attempt}
+    run.checkpoint({"row": 4})
+    run.progress(10, "soon told no more")
+    run.progress(40, "row 4 of 10")
+    hold(data, run)
+    raise ValueError("it fell")
+
+
+@handler("busy")
+def busy(data):
+    """Puts itself off until a file appears."""
+    if not Path(data["free"]).exists():
+        raise Snooze(0.05, "the line is busy")
+    return {"at": "last"}

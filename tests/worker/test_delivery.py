@@ -12,6 +12,7 @@ from taskspool.errors import (
     InvalidRequest, LeaseLost, PayloadTooLarge, ServerUnreachable, StoreFull, StoreUnavailable, TaskNotFound,
     TaskspoolError,
 )
+from taskspool.worker.contact import Contact
 from taskspool.worker.delivery import MAX_FAULTS, deliver
 from taskspool.worker.execution import Success
 from taskspool.worker.hand import Hand
@@ -98,11 +99,11 @@ def test_a_result_the_queue_breaks_on_fails_the_task(error: Exception) -> None:
 def test_a_lost_claim_cannot_be_finished_and_a_finishing_one_is_not_given_back() -> None:
     """Of "lost" and "finishing" whichever comes first stands."""
     hand = Hand()
-    hand.take(CLAIM)
+    hand.take(CLAIM, Contact())
     assert hand.lose(["token"]) == [CLAIM]
     assert not hand.begin_finish(CLAIM)
     assert hand.held() == []
-    hand.take(CLAIM)
+    hand.take(CLAIM, Contact())
     assert hand.begin_finish(CLAIM)
     assert hand.lose(["token"]) == []
     assert hand.held() == [CLAIM]

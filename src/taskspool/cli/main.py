@@ -11,13 +11,20 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class
 
-from taskspool.cli.care import doctor, sweep
+from taskspool.cli.archive import export_, import_
+from taskspool.cli.batch import batch
+from taskspool.cli.care import doctor, prune, sweep
+from taskspool.cli.change import cancel, pause, resume, retry
 from taskspool.cli.codes import ExitCode, code_of, epilog
-from taskspool.cli.look import ls, show
+from taskspool.cli.events import events
+from taskspool.cli.look import ls
 from taskspool.cli.printing import safe, speak_utf8
 from taskspool.cli.put import put
+from taskspool.cli.queues import queues
 from taskspool.cli.results import result
 from taskspool.cli.serve import serve
+from taskspool.cli.show import explain, show
+from taskspool.cli.stats import stats
 from taskspool.cli.work import work
 from taskspool.errors import TaskspoolError
 
@@ -63,7 +70,8 @@ def completion(shell: str) -> int:
     return ExitCode.OK
 
 
-for command in (serve, work, put, ls, show, result, sweep, doctor, completion):
+for command in (serve, work, put, ls, show, explain, result, cancel, retry, stats, events, pause, resume, batch, sweep,
+                prune, export_, import_, doctor, queues, completion):
     taskspool.add_command(command)
 
 

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def root_option(command: Command) -> Command:
+    """``--root``: which folder of queues."""
+    return click.option("--root", type=click.Path(path_type=Path), metavar="DIR",
+                        help="Folder that holds the queues (TASKSPOOL_ROOT; outputs).")(command)
+
+
 def folder_options(command: Command) -> Command:
     """``--root`` and ``--queue``: which folder."""
-    root = click.option("--root", type=click.Path(path_type=Path), metavar="DIR",
-                        help="Folder that holds the queues (TASKSPOOL_ROOT; outputs).")
     queue = click.option("--queue", metavar="NAME", help="Queue: a folder in it (TASKSPOOL_QUEUE; task_queue).")
-    return root(queue(command))
+    return root_option(queue(command))
 
 
 def url_option(command: Command) -> Command:

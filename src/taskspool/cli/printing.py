@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import click
 
 from taskspool.clock import to_text
-from taskspool.engine.task import Counts, JsonValue, Result, Snapshot, State
+from taskspool.engine.task import Counts, JsonValue, Progress, Result, Snapshot, State
 
 COLOURS = {
     State.SCHEDULED: "cyan", State.READY: "blue", State.CLAIMED: "yellow", State.DONE: "green", State.DEAD: "red",
@@ -64,7 +64,15 @@ def task_json(snapshot: Snapshot) -> dict[str, JsonValue]:
         "updated_at": to_text(snapshot.updated_at), "state": snapshot.state.value, "priority": task.priority.word,
         "attempts": task.attempts, "crashes": task.crashes, "max_retries": task.max_retries,
         "not_before": None if task.not_before is None else to_text(task.not_before), "last_error": task.last_error,
+        "group": task.options.group, "tags": list(task.options.tags), "batch_id": task.options.batch_id,
+        "progress": progress_json(task.progress),
     }
+
+
+def progress_json(progress: Progress | None) -> dict[str, JsonValue] | None:
+    if progress is None:
+        return None
+    return {"percent": progress.percent, "message": progress.message, "at": to_text(progress.at)}
 
 
 def result_json(result: Result) -> dict[str, JsonValue]:
@@ -83,11 +91,25 @@ def state_text(state: State) -> str:
 
 def age_text(since: datetime, now: datetime) -> str:
     """How long ago, in the largest unit that fits: ``12s``, ``3m``, ``5h``, ``2d``."""
-    seconds = max(0, int((now - since) / timedelta(seconds=1)))
+    return span_text((now - since) / timedelta(seconds=1))
+
+
+def span_text(span_seconds: float) -> str:
+    """The same for a number of seconds."""
+    seconds = max(0, int(span_seconds))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def ahead_text(instant: datetime, now: datetime) -> str:
+    """How long until then, in the two largest units: ``in 1h59m``, ``in 12s``."""
+    seconds = max(0, round((instant - now) / timedelta(seconds=1)))
+    parts = [(seconds // 86_400, "d"), (seconds // 3_600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((place for place, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    told = [f"{number}{unit}" for number, unit in parts[first:first + 2] if number]
+    return f"in {''.join(told) or '0s'}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

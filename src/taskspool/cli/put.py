@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -16,7 +16,8 @@ from taskspool.cli.options import connected, folder_options, json_option, opened
 from taskspool.cli.printing import echo_json
 from taskspool.cli.results import show_result, wait_text
 from taskspool.cli.waiting import wait_for_result
-from taskspool.engine.task import JsonValue, NewTask, Priority, Result
+from taskspool.cli.wishes import Wishes, wish_options
+from taskspool.engine.task import JsonValue, NewTask, Result
 from taskspool.errors import InvalidRequest, ResultPending
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class FolderWay:
         self._queue = queue
 
     def put(self, news: Sequence[NewTask], key: str | None) -> list[str]:
+        if len(news) == 1:
+            return [self._queue.enqueue(news[0], key=key).task_id]
         return [one.task_id for one in self._queue.enqueue_many(news, key=key)]
 
     def wait(self, task_id: str, seconds: float) -> Result | None:
@@ -55,6 +58,8 @@ class BridgeWay:
         self._client = client
 
     def put(self, news: Sequence[NewTask], key: str | None) -> list[str]:
+        if len(news) == 1:
+            return [self._client.submit_task(news[0], idempotency_key=key)]
         return self._client.submit_many(news, idempotency_key=key)
 
     def wait(self, task_id: str, seconds: float) -> Result | None:
@@ -70,19 +75,16 @@ class BridgeWay:
 @click.option("--data", metavar="JSON|@FILE|-", help="The task's data: a JSON object, a file with one, or - for stdin.")
 @click.option("--each", type=click.File(encoding="utf-8"), metavar="FILE",
               help="One task for every line of FILE (- is stdin): the line is its data.")
-@click.option("--priority", type=click.Choice([p.word for p in reversed(Priority)]), default="normal",
-              show_default=True)
-@click.option("--max-retries", type=click.IntRange(0, 1000), default=0, metavar="N", help="Tries after a failure (0).")
-@click.option("--requester", default="cli", metavar="NAME", help="Who asks (cli).")
+@wish_options
 @click.option("--key", metavar="KEY", help="Idempotency key: the same KEY again is the same task again.")
 @click.option("--wait", "wait_seconds", is_flag=False, flag_value="30", metavar="[SECONDS]",
               help="Wait for the result (30 s) and show it.")
 @url_option
 @folder_options
 @json_option
-def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str] | None, priority: str,
-        max_retries: int, requester: str, key: str | None, wait_seconds: str | None, url: str | None,
-        root: Path | None, queue: str | None, as_json: bool) -> int:
+def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str] | None, key: str | None,
+        wait_seconds: str | None, url: str | None, root: Path | None, queue: str | None, as_json: bool,
+        **wishes: Any) -> int:
     """Hand a task over and print its id.
 
     \b
@@ -90,12 +92,14 @@ def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str
     taskspool put calculation operation=add numbers=[1,2,3] --wait
     taskspool put data_transform --data @task.json
     seq 1000 | sed 's/.*/{"n": &}/' | taskspool put my_type --each -
+    taskspool put report --at 2026-01-31T07:00 --max-retries 3 --timeout 10m
 
     A VALUE that is JSON is taken as such, anything else as text.
     """
     def new(asked: JsonValue) -> NewTask:
-        return NewTask(type_, asked, requester, Priority[priority.upper()], max_retries)
+        return wished.new(type_, asked)
 
+    wished = Wishes(**wishes)
     seconds = None if wait_seconds is None else wait_text(wait_seconds)
     if each is not None and (pairs or data is not None or key is not None or seconds is not None):
         raise InvalidRequest("--each goes alone: without KEY=VALUE, --data, --key and --wait", field="each",
@@ -130,7 +134,7 @@ def _put(way: Way, new: NewFrom, pairs: Sequence[str], data: str | None, each: I
 def _put_each(way: Way, new: NewFrom, lines: Iterator[str]) -> int:
     """A task a line, BATCH at a time; what was printed was accepted."""
     full = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    news = [new(_object(line, f"line {number}")) for number, line in full]
+    news = [new(object_of(line, f"line {number}")) for number, line in full]
     rest = iter(news)
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # on one terminal the ids themselves show the progress
     with click.progressbar(length=len(news), label="handing over", file=sys.stderr, hidden=not is_shown) as bar:
@@ -143,7 +147,7 @@ def _put_each(way: Way, new: NewFrom, lines: Iterator[str]) -> int:
 
 def read_data(data: str | None, pairs: Sequence[str]) -> dict[str, JsonValue]:
     """The task's data from ``--data`` and KEY=VALUE arguments, which win. Raises InvalidRequest."""
-    found = {} if data is None else _object(_text(data), "--data")
+    found = {} if data is None else object_of(_text(data), "--data")
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
@@ -163,7 +167,7 @@ def _text(data: str) -> str:
         raise InvalidRequest(f"cannot read {data}: {error}", field="data", rule="a readable UTF-8 file") from None
 
 
-def _object(text: str, where: str) -> dict[str, JsonValue]:
+def object_of(text: str, where: str) -> dict[str, JsonValue]:
     try:
         found = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -9,9 +9,9 @@ import click
 
 from taskspool.cli.codes import ExitCode
 from taskspool.cli.options import connected, folder_options, json_option, opened, url_option
-from taskspool.cli.printing import echo_json, json_text, result_json, safe
+from taskspool.cli.printing import COLOURS, echo_json, json_text, result_json, safe
 from taskspool.cli.waiting import wait_for_result
-from taskspool.engine.task import Result
+from taskspool.engine.task import Result, State
 from taskspool.errors import InvalidRequest
 
 LONGEST_WAIT_SECONDS = 86_400.0
@@ -48,8 +48,9 @@ def show_result(found: Result, as_json: bool) -> int:
     elif found.is_success:
         click.echo(json_text(found.data, indent=2))
     else:
-        click.echo(f"{click.style('failed', fg='red')} ({safe(found.worker)}): {safe(found.error_message or '')}",
-                   err=True)
+        word = "cancelled" if found.state is State.CANCELLED else "failed"
+        click.echo(f"{click.style(word, fg=COLOURS[found.state])} ({safe(found.worker)}): "
+                   f"{safe(found.error_message or '')}", err=True)
         if found.data is not None:
             click.echo(json_text(found.data, indent=2))
     return ExitCode.OK if found.is_success else ExitCode.FAILED

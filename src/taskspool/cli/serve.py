@@ -47,23 +47,29 @@ def serve(host: str | None, port: int | None, durability: str | None, lease_seco
 
 def serve_bridge(settings: Settings) -> None:
     """The bridge until a signal comes. Raises RefusedToStart."""
-    from taskspool.doors.bridge import create_app
-    from taskspool.engine.lifecycle import open_queue
-    from taskspool.engine.sweep import Lookout, Sweeper
+    from taskspool.cli.event_log import EventLog
+    from taskspool.doors.bridge.named_queues import NamedQueues
+    from taskspool.engine.lifecycle import Queue, open_queue
+    from taskspool.engine.sweep import Lookout, Sweeper, Ticker
     from taskspool.web.port import require_loopback
     from taskspool.web.server import serve as serve_app
 
+    def tickers_of(queue: Queue) -> list[Ticker]:
+        """What goes on in a queue without a caller."""
+        return [Sweeper(queue), Lookout(queue), *([EventLog(queue)] if settings.log_format == "json" else [])]
+
     require_loopback(settings.host)
     queue = open_queue(settings)
-    sweeper = Sweeper(queue)
-    lookout = Lookout(queue)
+    queues = NamedQueues(queue, settings, tickers_of)
+    tickers = tickers_of(queue)
     try:
-        sweeper.start()
-        lookout.start()
-        serve_app(create_app(queue, settings), settings, on_ready=announce(settings))
+        for ticker in tickers:
+            ticker.start()
+        serve_app(queues, settings, is_quick=queues.is_quick, on_ready=announce(settings))
     finally:
-        lookout.stop()
-        sweeper.stop()
+        queues.close()
+        for ticker in reversed(tickers):
+            ticker.stop()
         queue.close()
     log.info("stopped")
 

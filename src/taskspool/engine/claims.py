@@ -2,28 +2,45 @@
 
 A remote holder's sign of life is the modification time of its claim. It is compared with itself, never with a clock:
 a lease runs out when its file has not changed for the whole lease *as measured by this process since it first saw it
-so*. A process that just started gives every lease its full time.
+so*. A process that just started gives every lease its full time. The timeout of an attempt is measured likewise, from
+when this process first saw the lease.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from taskspool.engine import files
+from taskspool.engine.documents import Unreadable, parse, task_of
 from taskspool.engine.layout import parse_claim, parse_token
+from taskspool.engine.options import PLAIN
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
-from taskspool.engine.task import Lease
+from taskspool.engine.task import Lease, Task
+
+
+class Limits(NamedTuple):
+    """How long an attempt may take, and when the task is given up altogether; None: no limit."""
+
+    timeout_seconds: float | None = None
+    deadline: datetime | None = None
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A lease with the sign of life last seen, and when it was first seen."""
+    """A lease with the sign of life last seen, when that was first seen, and when the lease was."""
 
     lease: Lease
     sign: files.FileNumber
     since: float
+    first_seen: float
+    limits: Limits
 
 
 class Claims:
@@ -33,13 +50,18 @@ class Claims:
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._watched: dict[str, Watched] = {}
+        self._unlimited: set[str] = set()
 
-    def add(self, lease: Lease) -> None:
+    def add(self, lease: Lease, task: Task | None = None) -> None:
+        """``task`` spares the first look at its file."""
         with self._lock:
             self._leases[lease.task_id] = lease
+            if task is not None and task.options is PLAIN:
+                self._unlimited.add(lease.token)
 
     def remove(self, lease: Lease) -> None:
         with self._lock:
+            self._unlimited.discard(lease.token)
             if self._leases.get(lease.task_id) == lease:
                 del self._leases[lease.task_id]
 
@@ -90,35 +112,59 @@ class Claims:
         for folder in files.names(self._place.path("claimed")):
             files.remove_folder(self._place.path("claimed", folder))
 
-    def overdue(self, leases: list[Lease]) -> list[Watched]:
-        """Those of ``leases`` whose holder is dead, or has been silent for its whole lease."""
-        now = self._place.clock.monotonic()
+    def overdue(self, leases: list[Lease]) -> list[tuple[Watched, str]]:
+        """Those of ``leases`` whose time is over, and why: ``silent`` (its holder is dead, or gave no sign for its
+        whole lease), ``timeout`` (this attempt took too long) or ``total`` (the task did)."""
+        now, wall = self._place.clock.monotonic(), self._place.clock.now()
         watched: dict[str, Watched] = {}
         alive: dict[tuple[int, int], bool] = {}
-        overdue: list[Watched] = []
+        overdue: list[tuple[Watched, str]] = []
         for lease in leases:
-            one = self._observe(lease, now)
+            one = self._observe(lease)
             if one is None:
                 continue
             watched[lease.token] = one
-            if lease.lease_seconds:
-                is_over = now - one.since >= lease.lease_seconds
-            else:
-                token = parse_token(lease.token)
-                holder = (token.slot, token.epoch)
-                if holder not in alive:
-                    alive[holder] = self._presence.is_alive(*holder)
-                is_over = not alive[holder]
-            if is_over:
-                overdue.append(one)
+            timeout, deadline = one.limits
+            if self._is_silent(one, now, alive):
+                overdue.append((one, "silent"))
+            elif deadline is not None and deadline <= wall:
+                overdue.append((one, "total"))
+            elif timeout is not None and now - one.first_seen >= timeout:
+                overdue.append((one, "timeout"))
         self._watched = watched
         return overdue
 
-    def _observe(self, lease: Lease, now: float) -> Watched | None:
+    def _is_silent(self, one: Watched, now: float, alive: dict[tuple[int, int], bool]) -> bool:
+        """``alive`` remembers, for one round, which processes were asked for."""
+        if one.lease.lease_seconds:
+            return now - one.since >= one.lease.lease_seconds
+        token = parse_token(one.lease.token)
+        holder = (token.slot, token.epoch)
+        if holder not in alive:
+            alive[holder] = self._presence.is_alive(*holder)
+        return not alive[holder]
+
+    def _observe(self, lease: Lease) -> Watched | None:
         """What is known of the lease after one more look; None when it is gone."""
         try:
             sign = files.file_number(self._place.lease_path(lease))
         except FileNotFoundError:
             return None
         known = self._watched.get(lease.token)
-        return known if known is not None and known.sign == sign else Watched(lease, sign, now)
+        if known is not None and known.sign == sign:
+            return known
+        now = self._place.clock.monotonic()  # after the look: this process may have been stopped before it
+        if known is None:
+            return Watched(lease, sign, now, now, self._limits_of(lease))
+        return Watched(lease, sign, now, known.first_seen, known.limits)
+
+    def _limits_of(self, lease: Lease) -> Limits:
+        if lease.token in self._unlimited:
+            return NO_LIMITS
+        try:
+            content, _ = files.read(self._place.lease_path(lease), self._place.max_file_bytes)
+            task = task_of(parse(content), lease.task_id, lease.claimed_at)
+        except (FileNotFoundError, files.NotRegular, Unreadable):
+            return NO_LIMITS
+        total = task.options.total_timeout_seconds
+        return Limits(task.options.timeout_seconds, None if total is None else task.ends_at)

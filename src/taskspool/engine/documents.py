@@ -4,7 +4,7 @@ The keys of the public contract (seed 002) always stand first and mean what they
 own objects from all keys they find, and break on one they do not know. So an ordinary waiting task has exactly their
 eight keys; what is ours alone sits in one object ``taskspool``, which is left out while it would say nothing. A result
 always has exactly their six keys, for it is they who wait for it: what is ours alone, attempt and token of the lease,
-stands behind the JSON in blanks, which every reader of JSON passes over.
+stands in the note of the seal behind it (``seal``). Every file of ours is sealed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from taskspool.clock import from_text, to_text
 from taskspool.engine.layout import TOKEN_PATTERN, parse_token
-from taskspool.engine.task import MAX_TYPE_CHARS, JsonValue, Priority, Result, Task, check_name
+from taskspool.engine.own_fields import fields_of, own_of
+from taskspool.engine.seal import Broken, seal, unseal
+from taskspool.engine.task import MAX_TYPE_CHARS, JsonValue, Result, Task, check_name
 from taskspool.errors import InvalidRequest, PayloadTooLarge
 
 OWN_KEY = "taskspool"
 MAX_FOREIGN_DEPTH = 200
+_STATUS = {"error": "error", "failed": "error", "failure": "error", "cancelled": "cancelled", "canceled": "cancelled"}
 _RECEIPT = re.compile(rf"([0-9]{{1,9}}) ({TOKEN_PATTERN})")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
@@ -41,17 +43,10 @@ def task_document(task: Task, max_bytes: int) -> bytes:
         "id": task.id, "type": task.type, "requester": task.requester, "data": task.data, "status": "pending",
         "created_at": to_text(task.created_at), "assigned_to": None, "updated_at": None,
     }
-    own: dict[str, JsonValue] = {}
-    if task.priority is not Priority.NORMAL:
-        own["priority"] = task.priority.word
-    for name in ("max_retries", "attempts", "crashes", "last_error"):
-        if value := getattr(task, name):
-            own[name] = value
-    if task.not_before is not None:
-        own["not_before"] = to_text(task.not_before)
+    own = own_of(task)
     if own:
         document[OWN_KEY] = own
-    return encode(document, max_bytes, "data")
+    return sealed(document, max_bytes, "data")
 
 
 def result_document(result: Result, max_bytes: int) -> bytes:
@@ -63,29 +58,21 @@ def result_document(result: Result, max_bytes: int) -> bytes:
         "task_id": result.task_id, "worker": result.worker, "status": result.status, "data": result.data,
         "completed_at": to_text(result.completed_at), "error_message": result.error_message,
     }, max_bytes, "data")
-    return content + _receipt(f"{result.attempt} {result.token}") if result.token else content
+    return seal(content, f"{result.attempt} {result.token}".encode("ascii") if result.token else b"")
 
 
-_TO_BLANKS, _FROM_BLANKS = bytes.maketrans(b"01", b" \t"), bytes.maketrans(b" \t", b"01")
-
-
-def _receipt(text: str) -> bytes:
-    """``text`` as a line of blanks: a space is a 0, a tab a 1, eight of them a character."""
-    bits = f"{int.from_bytes(text.encode('ascii')):0{len(text) * 8}b}"
-    return bits.encode("ascii").translate(_TO_BLANKS) + b"\n"
-
-
-def _receipt_of(content: bytes) -> tuple[int | None, str | None]:
+def _receipt_of(note: bytes | None) -> tuple[int | None, str | None]:
     """(attempt, token) of the lease that was finished with this result; (None, None) when no receipt of ours is there.
 
     A foreign program that writes the file anew leaves it out: then nobody's token finished the task.
     """
-    blanks = content.removesuffix(b"\n").rpartition(b"\n")[2]
-    if not blanks or blanks.strip(b" \t") or len(blanks) % 8:
-        return None, None
-    text = int(blanks.translate(_FROM_BLANKS), 2).to_bytes(len(blanks) // 8)
-    match = _RECEIPT.fullmatch(text.decode("latin-1"))
+    match = _RECEIPT.fullmatch((note or b"").decode("latin-1"))
     return (None, None) if match is None else (int(match[1]), match[2])
+
+
+def sealed(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> bytes:
+    """``encode`` with its seal, which is not counted in ``max_bytes``."""
+    return seal(encode(document, max_bytes, field))
 
 
 def encode(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> bytes:
@@ -104,8 +91,17 @@ def encode(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> byt
 def parse(content: bytes) -> dict[str, JsonValue]:
     """The JSON object in a file. UTF-8 with or without a mark, or UTF-16 with one (PowerShell's Out-File).
 
-    Raises Incomplete when the JSON is not whole, Unreadable when it is whole but no object.
+    Raises Incomplete when the JSON is not whole or its seal is broken, Unreadable when it is whole but no object.
     """
+    return _parse(content)[0]
+
+
+def _parse(content: bytes) -> tuple[dict[str, JsonValue], bytes | None]:
+    """The object, and the note of its seal."""
+    try:
+        content, note = unseal(content)
+    except Broken as error:
+        raise Incomplete(str(error)) from error
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         document = _decode(content.decode(encoding))
@@ -115,7 +111,7 @@ def parse(content: bytes) -> dict[str, JsonValue]:
         raise Unreadable("it is JSON, but not an object")
     if b"\\u" in content or content.count(b"[") + content.count(b"{") > MAX_FOREIGN_DEPTH:
         _refuse_unwritable(document)
-    return document
+    return document, note
 
 
 def _refuse_unwritable(document: JsonValue) -> None:
@@ -159,46 +155,29 @@ def task_of(document: Mapping[str, JsonValue], task_id: str, seen_at: datetime) 
         raise Unreadable("data must be a JSON object")
     own = document.get(OWN_KEY)
     try:
-        return Task(
+        task = Task(
             task_id, check_name("type", document.get("type", document.get("task_type")), MAX_TYPE_CHARS), data or {},
             str(document.get("requester") or "unknown")[:128], _instant(document.get("created_at"), seen_at),
-            **(_own_fields(own) if isinstance(own, dict) else {}),
+            **(fields_of(own) if isinstance(own, dict) else {}),
         )
-    except InvalidRequest as error:
-        raise Unreadable(error.message) from error
-
-
-def _own_fields(own: Mapping[str, JsonValue]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    word = own.get("priority")
-    if isinstance(word, str) and word.upper() in Priority.__members__:
-        fields["priority"] = Priority[word.upper()]
-    for name in ("max_retries", "attempts", "crashes"):
-        number = own.get(name)
-        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 1_000_000:
-            fields[name] = number
-    if isinstance(own.get("last_error"), str):
-        fields["last_error"] = own["last_error"]
-    if isinstance(own.get("not_before"), str):
-        try:
-            fields["not_before"] = from_text(own["not_before"])
-        except (ValueError, OverflowError) as error:
-            raise Unreadable(f"not_before is not an ISO 8601 time: {error}") from error
-    return fields
+        _ = task.ends_at  # raises OverflowError when that is beyond the calendar
+    except (InvalidRequest, ValueError, OverflowError) as error:
+        raise Unreadable(str(error)) from error
+    return task
 
 
 def result_of(content: bytes, task_id: str, seen_at: datetime) -> Result:
-    """The result in a file; any status but error, failed and failure is a success.
+    """The result in a file; any status but error, failed, failure and cancelled is a success.
 
     ``seen_at`` stands in for a time the file does not tell. Raises Incomplete, Unreadable as ``parse`` does.
     """
-    document = parse(content)
-    status = str(document.get("status", "success"))
+    document, note = _parse(content)
+    word = str(document.get("status", "success")).lower()
     message = document.get("error_message", document.get("error"))
-    attempt, token = _receipt_of(content)
+    attempt, token = _receipt_of(note)
     return Result(
         task_id, str(document.get("worker") or "unknown"),
-        "error" if status.lower() in ("error", "failed", "failure") else "success", document.get("data"),
+        _STATUS.get(word, "success"), document.get("data"),
         _instant(document.get("completed_at"), seen_at), None if message is None else str(message), attempt, token,
         None if token is None else parse_token(token).claimed_at,
     )

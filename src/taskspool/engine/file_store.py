@@ -7,229 +7,163 @@ is left, which ``settle`` finishes if this process dies first. The order of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from taskspool.clock import Clock
 from taskspool.engine import files
+from taskspool.engine.arrivals import Arrivals, Replace
+from taskspool.engine.batch import BatchRecord
 from taskspool.engine.batches import Batches
 from taskspool.engine.bell import Bell
+from taskspool.engine.cancels import Cancels
 from taskspool.engine.claims import Claims
+from taskspool.engine.disk import in_need
 from taskspool.engine.documents import (
-    Incomplete, Unreadable, foreign_holder, parse, result_document, task_document, task_of,
+    result_document, task_document,
 )
+from taskspool.engine.events import Change
+from taskspool.engine.housekeeping import Housekeeping
+from taskspool.engine.index import Index
 from taskspool.engine.intake import Intake
-from taskspool.engine.keys import Keys
-from taskspool.engine.layout import new_token, worker_folder
+from taskspool.engine.layout import FOLDER_OF, claim_name
+from taskspool.engine.pauses import PauseFile
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
-from taskspool.engine.ready import Entry, entry_of
+from taskspool.engine.recorder import Recorder
 from taskspool.engine.store import Expired, IdempotencyKey
+from taskspool.engine.taking import Taking
+from taskspool.engine.upkeep import Upkeep
 from taskspool.engine.task import (
-    Claim, Counts, Lease, Result, Snapshot, State, SweepReport, Task,
+    CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, SweepReport, Task,
 )
-from taskspool.errors import LeaseLost, StoreUnavailable, TaskNotClaimable, TaskNotFound
+from taskspool.errors import (
+    LeaseLost, NotRetryable, StoreFull, TaskCancelled,
+)
 from taskspool.settings import Settings
 
-CLAIM_TRIES = 5
+log = logging.getLogger("taskspool.store")
+
+_ENDS = {State.DONE: "complete", State.DEAD: "fail", State.CANCELLED: "cancel"}
 
 
-class FileStore:
+class FileStore(Housekeeping):
     """Implements ``store.Store`` on the folder of ``settings``."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.bell = Bell()
         self._clock = clock
         self._place = Place(settings, clock)
+        self.disk = self._place.disk
         self._presence = Presence(self._place)
         self._claims = Claims(self._place, self._presence)
         self._reading = Reading(self._place, self._claims)
-        self._intake = Intake(self._place, self._claims, self._reading, self.bell)
+        self._recorder = Recorder(self._place)
+        self._intake = Intake(self._place, self._claims, self._reading, self.bell, self._recorder)
+        self._upkeep = Upkeep(self._place, self._claims, self._reading, self._presence, self._recorder,
+                              self._intake.chores)
+        self.index = Index(self._reading, self._recorder, self._upkeep)
         self._batches = Batches(self._place, self._reading)
-        self._keys = Keys(self._place, self._reading)
+        self._cancels = Cancels(self._place)
+        self._pauses = PauseFile(self._place)
+        self._taking = Taking(self._place, self._claims, self._reading, self._intake, self._pauses, self._recorder)
+        self._arrivals = Arrivals(self._place, self._reading, self._intake, self._batches, self._recorder)
+        self._take_care()
         self._line = self._intake.line
-        self._untold: list[Lease] = []
+
+    @property
+    def durability(self) -> str:
+        """``strict``, ``fast``, or ``degraded``: strict was asked for, but an fsync has failed since the start."""
+        return "degraded" if self._place.is_durable and self.disk.is_degraded else self._place.settings.durability
 
     # -- taking part ---------------------------------------------------------------------------------------------
 
     def open(self) -> SweepReport:
         self._presence.take()
+        self._recorder.open()
         self._claims.remove_empty()
+        self.disk.look()
+        report = self._when_there_is_room(self._recover)
+        self._intake.open()
+        return report
+
+    @in_need
+    def _recover(self) -> SweepReport:
         removed = self._intake.remove_temporary(self._presence)
         adopted = self._batches.finish_left(self._presence)
         return SweepReport(adopted=adopted, finished=self._intake.finish_claimed(), removed_temporary=removed)
 
+    @staticmethod
+    def _when_there_is_room(repair: Callable[..., SweepReport], *given: object) -> SweepReport:
+        """On a full disk what needs room is put off to the next sweep, and the rest goes on."""
+        try:
+            return repair(*given)
+        except StoreFull as error:
+            log.warning("put off: %s", error)
+            return SweepReport()
+
     def close(self) -> None:
+        self._intake.close()
+        self._recorder.close()
         self._presence.leave()
 
     # -- nowhere -> ready ----------------------------------------------------------------------------------------
 
-    def put(self, tasks: Sequence[Task], key: IdempotencyKey | None) -> tuple[list[str], bool]:
-        if key is None:
-            if len(tasks) == 1:
-                self._put_one(tasks[0], task_document(tasks[0], self._place.max_bytes))
-            else:
-                self._put_all(tasks)
-            return [task.id for task in tasks], True
-        name = self._keys.name_of(key)
-        with self._keys.lock_of(name):
-            return self._put_keyed(tasks, key, name)
+    def put(self, tasks: Sequence[Task], key: IdempotencyKey | None,
+            batch: BatchRecord | None = None) -> tuple[list[str], bool]:
+        return self._arrivals.put(tasks, key, batch)
 
-    def _put_one(self, task: Task, document: bytes) -> None:
-        state = State.READY if task.not_before is None else State.SCHEDULED
-        self._place.install(document, self._place.task_path(state, task.id))  # the instant: the task exists
-        self._place.sync("tasks" if state is State.READY else "scheduled")
-        self._intake.arrived(task)
+    def put_unique(self, task: Task, key: IdempotencyKey | None, on_conflict: str,
+                   make_room: Replace) -> tuple[list[str], bool]:
+        return self._arrivals.put_unique(task, key, on_conflict, make_room)
 
-    def _put_all(self, tasks: Sequence[Task]) -> None:
-        """The instant is the manifest's rename: from then on all of them come, whoever has to finish it."""
-        self._batches.put(tasks)
-        for task in tasks:
-            self._intake.arrived(task)
-
-    def _put_keyed(self, tasks: Sequence[Task], key: IdempotencyKey, name: str) -> tuple[list[str], bool]:
-        """Holding the key's lock. The key is on the disk before the task is visible: a crash between the two leaves
-        a key without task, and whoever comes with the same key puts the task under the id the key names."""
-        ids = self._keys.known_ids(key, name)
-        if ids is None:
-            for task in tasks:
-                task_document(task, self._place.max_bytes)  # what cannot be written must not use up its key
-            self._keys.remember([task.id for task in tasks], key, name)
-        else:
-            tasks = [replace(task, id=task_id) for task, task_id in zip(tasks, ids, strict=True)]
-            tasks = [task for task in tasks if self._reading.find(task.id) is None]
-            self._place.sync("keys")  # whoever put them may have died, or failed, before its names were on the disk
-            self._place.sync("tasks")
-            if not tasks:
-                return ids, False
-        new_ids, _ = self.put(tasks, None)
-        return ids or new_ids, True
+    def successor(self, task: Task) -> str | None:
+        return self._arrivals.successor(task)
 
     # -- ready -> claimed ----------------------------------------------------------------------------------------
 
+    @in_need
     def take(self, worker: str, types: Collection[str] | None, limit: int, lease_seconds: int) -> list[Claim]:
-        worker_folder(worker)  # a name that makes no folder is refused before a task is touched
-        claims: list[Claim] = []
-        while len(claims) < limit:
-            entry = self._line.pop(types) or self._look_and_pop(types)
-            if entry is None:
-                break
-            try:
-                claim = self._claim_or_put_back(entry, worker, lease_seconds)
-            except StoreUnavailable:
-                if claims:
-                    break
-                raise
-            if claim is not None:
-                claims.append(claim)
-        return claims
+        return self._taking.take(worker, types, limit, lease_seconds)
 
-    def _look_and_pop(self, types: Collection[str] | None) -> Entry | None:
-        """Nothing in the line: other processes may have added something since the last sweep."""
-        self._intake.look_at_tasks(wait=False)
-        return self._line.pop(types)
-
+    @in_need
     def take_one(self, task_id: str, worker: str, lease_seconds: int) -> Claim:
-        worker_folder(worker)
-        snapshot = self._reading.find(task_id)
-        if snapshot is None:
-            raise TaskNotFound(f"no task has the id {task_id}", task_id=task_id)
-        claim = None
-        if snapshot.state is State.READY:
-            self._line.discard(task_id)
-            claim = self._claim_or_put_back(entry_of(snapshot.task), worker, lease_seconds)
-            snapshot = snapshot if claim else self._reading.find(task_id) or snapshot
-        if claim is None and snapshot.state is State.READY:
-            raise StoreUnavailable(f"task {task_id} cannot be read this moment", task_id=task_id)
-        if claim is None:
-            raise TaskNotClaimable(f"task {task_id} is not waiting: it is {snapshot.state.value}", task_id=task_id,
-                                   state=snapshot.state.value)
-        return claim
+        return self._taking.take_one(task_id, worker, lease_seconds)
 
-    def _claim_or_put_back(self, entry: Entry, worker: str, lease_seconds: int) -> Claim | None:
-        try:
-            return self._claim(entry, worker, lease_seconds)
-        except StoreUnavailable:
-            self._line.add(entry)
-            raise
+    @in_need
+    def take_to_end(self, task_id: str, worker: str) -> Claim:
+        return self._taking.take_to_end(task_id, worker)
 
-    def _claim(self, entry: Entry, worker: str, lease_seconds: int) -> Claim | None:
-        """The claim, or None when the task is not to be had (any more): then it is out of the line, or will be."""
-        path = self._place.task_path(State.READY, entry.task_id)
-        found = self._intake.read_ready(entry.task_id)
-        if found is None:
-            return None
-        task, number = found
-        now = self._clock.now()
-        token = new_token(self._place.epoch, self._place.slot, lease_seconds, now)
-        lease = Lease(task.id, worker, task.next_attempt, token.text, lease_seconds, token.claimed_at)
-        target = self._place.lease_path(lease)
-        if not self._rename_claim(path, target):
-            return None
-        self._claims.add(lease)
-        try:  # written anew between the look and the rename: look again
-            current = task if files.file_number(target) == number else self._reread(target, task.id)
-        except FileNotFoundError:  # a foreign result came this moment, and the file has followed it
-            self._claims.remove(lease)
-            return None
-        except StoreUnavailable:
-            self._untold.append(lease)
-            self._give_back_untold()
-            raise
-        if current is None:
-            self._untold.append(lease)
-            self._give_back_untold()
-            return None
-        return Claim(current, lease)
-
-    def _rename_claim(self, path: str, target: str) -> bool:
-        """False when somebody was faster."""
-        for _ in range(CLAIM_TRIES):
-            try:
-                files.move(path, target)  # the instant: the task is this worker's
-            except FileNotFoundError:
-                if not files.exists(path):
-                    return False
-                files.make_folder(target.rpartition("/")[0])  # a start may remove it again: it was empty
-            else:
-                return True
-        raise StoreUnavailable(f"the folder of {target} does not stay")
-
-    def _give_back_untold(self) -> None:
-        """Claims -> ready, that nobody was told of because looking at them failed. Tried until it works."""
-        for lease in [self._untold.pop() for _ in range(len(self._untold))]:
-            try:
-                with self._place.moves.of(lease.task_id):
-                    files.move(self._place.lease_path(lease), self._place.task_path(State.READY, lease.task_id))
-            except FileNotFoundError:
-                pass  # finished, or given back, by somebody else
-            except StoreUnavailable:
-                self._untold.append(lease)
-                continue
-            self._claims.remove(lease)
-            self._intake.came_back(lease.task_id, State.READY)
-
-    def _reread(self, path: str, task_id: str) -> Task | None:
-        """The task as it is now; None when it is not claimable as it stands."""
-        try:
-            document = parse(files.read(path, self._place.max_file_bytes)[0])
-            return None if foreign_holder(document) else task_of(document, task_id, self._clock.now())
-        except (Incomplete, Unreadable, files.NotRegular):
-            return None
+    def put_back(self, claim: Claim) -> None:
+        self._taking.put_back(claim)
 
     # -- claimed -> claimed --------------------------------------------------------------------------------------
 
-    def extend(self, lease: Lease) -> None:
+    @in_need
+    def extend(self, lease: Lease, task: Task | None) -> None:
+        path = self._place.lease_path(lease)
+        contents = [] if task is None else [task_document(task, self._place.max_file_bytes)]
         try:
-            with self._place.moves.of(lease.task_id):  # an expiry under way ends first: then the beat is refused
-                files.touch(self._place.lease_path(lease))  # the instant: observers see a new sign of life
+            with self._place.beside(*contents) as document, self._place.moves.of(lease.task_id):
+                self._check_held(path, lease, None)  # an expiry under way ends first: then the beat is refused
+                if document and files.exists(self._place.result_path(lease.task_id)):
+                    raise _lost(lease)  # finished: its claim is on the way to done, and must not be written anew
+                for content in document:
+                    files.move(content, path)  # the instant: the new content, and a sign of life, in one
+                if not document:
+                    files.touch(path)  # the instant: observers see a new sign of life
         except FileNotFoundError:
             raise _lost(lease) from None
+        if task is not None:
+            self._recorder.note(Change("extend", lease.task_id, State.CLAIMED, self._clock.now(), task, None,
+                                       lease.worker, lease.attempt))
 
-    # -- claimed -> done, dead -----------------------------------------------------------------------------------
+    # -- claimed -> done, dead, cancelled ------------------------------------------------------------------------
 
+    @in_need
     def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> Result:
         contents = [result_document(result, self._place.max_bytes)]
         if task is not None:
@@ -238,21 +172,39 @@ class FileStore:
         try:
             with self._place.beside(*contents) as (reply, *document), self._place.moves.of(lease.task_id):
                 self._check_held(path, lease, expired)
+                self._refuse_cancelled(lease, result.state)
+                if document and files.exists(self._place.result_path(lease.task_id)):
+                    raise FileExistsError  # its claim is on the way to done, and must not be written anew
                 for content in document:
                     files.move(content, path)
-                files.publish(reply, self._place.result_path(lease.task_id))  # the instant: the task is finished
+                self._place.publish(reply, self._place.result_path(lease.task_id))  # the instant: the task is finished
+        except TaskCancelled:
+            raise
         except (FileExistsError, LeaseLost) as error:
-            return self._finished_before(lease, error)
+            return self._finished_before(lease, result, error)
         self._place.sync("results")
         self._intake.finished(result)
         self._claims.remove(lease)
         self._intake.move_finished(path, result)
+        if result.state is State.CANCELLED:
+            self._cancels.forget(lease.task_id)
+        self._recorder.note(Change(_ENDS[result.state], lease.task_id, result.state, result.completed_at, task, result,
+                                   result.worker, result.attempt, result.error_message))
         return result
 
-    def _finished_before(self, lease: Lease, error: Exception) -> Result:
-        """The result this very lease wrote before; it may be visible and not on the disk yet. Raises LeaseLost."""
+    def _refuse_cancelled(self, lease: Lease, state: State | None) -> None:
+        """Holding the task's lock: nothing but a cancel ends what somebody wants cancelled."""
+        if state is not State.CANCELLED and self._cancels.is_asked(lease.task_id):
+            raise TaskCancelled(f"task {lease.task_id} is to be cancelled: its result is not wanted any more",
+                                task_id=lease.task_id, worker=lease.worker)
+
+    def _finished_before(self, lease: Lease, result: Result, error: Exception) -> Result:
+        """The result this very lease wrote before; it may be visible and not on the disk yet. Raises LeaseLost, also
+        when it was cancelled meanwhile and ``result`` is another end."""
         standing = self._reading.result(lease.task_id)
         if standing is None or not lease.token or standing.token != lease.token:
+            raise _lost(lease) from error
+        if standing.state is State.CANCELLED and result.state is not State.CANCELLED:
             raise _lost(lease) from error
         self._place.sync("results")
         return standing
@@ -270,11 +222,22 @@ class FileStore:
 
     def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
         state = State.READY if task is None or task.not_before is None else State.SCHEDULED
+        self._let_go(lease, task, state, expired)
+        self._claims.remove(lease)
+        self._place.sync(FOLDER_OF[state])
+        self._intake.came_back(lease.task_id, state)
+        step = task.history[-1] if task is not None and task.history else None
+        self._recorder.note(Change("release" if step is None else step.verb, lease.task_id, state, self._clock.now(),
+                                   task, None, lease.worker, lease.attempt, None if step is None else step.reason))
+
+    @in_need
+    def _let_go(self, lease: Lease, task: Task | None, state: State, expired: Expired | None) -> None:
         contents = [] if task is None else [task_document(task, self._place.max_file_bytes)]
         path, target = self._place.lease_path(lease), self._place.task_path(state, lease.task_id)
         try:
             with self._place.beside(*contents) as document, self._place.moves.of(lease.task_id):
                 self._check_held(path, lease, expired)
+                self._refuse_cancelled(lease, None)
                 if files.exists(self._place.result_path(lease.task_id)):
                     raise _lost(lease)
                 for content in document:
@@ -282,26 +245,102 @@ class FileStore:
                 files.move(path, target)  # the instant: nobody holds it any more
         except FileNotFoundError:
             raise _lost(lease) from None
-        self._claims.remove(lease)
-        self._place.sync("tasks" if state is State.READY else "scheduled")
-        self._intake.came_back(lease.task_id, state)
+
+    # -- dead, cancelled -> ready --------------------------------------------------------------------------------
+
+    def renew(self, task: Task, result: Result) -> None:
+        old, new = self._place.task_path(result.state, task.id), self._place.task_path(State.READY, task.id)
+        reply = self._place.result_path(task.id)
+        content = task_document(task, self._place.max_file_bytes)
+        with self._arrivals.unique_again(task), self._place.beside(content) as (document,), \
+                self._place.moves.of(task.id):
+            stands = self._reading.result(task.id) == result
+            if stands:
+                self._follow_result(task.id, old)
+            if not stands or self._reading.task_at(old, task.id) is None:
+                raise NotRetryable(f"task {task.id} cannot be retried: its own file is gone or damaged, or it was "
+                                   "retried already", task_id=task.id)
+            self._cancels.forget_for_good(task.id)  # an old request must not end it anew
+            files.move(document, new)  # still finished: its result stands
+            self._place.sync("tasks")
+            files.discard(old, must=True)
+            self._place.sync(FOLDER_OF[result.state])
+            files.discard(reply, must=True)  # the instant: it waits again
+        self._place.sync("results")
+        self._intake.renewed(task)
+        self._recorder.note(Change("retry", task.id, State.READY, self._clock.now(), task, None,
+                                   task.history[-1].worker, None, task.history[-1].reason))
+
+    def _follow_result(self, task_id: str, target: str) -> None:
+        """Holding the task's lock: a finished task whose finisher has not moved its file yet is where it belongs."""
+        lease = None if files.exists(target) else self._claims.of(task_id)
+        if lease is not None:
+            try:
+                files.move(self._place.lease_path(lease), target)
+            except FileNotFoundError:
+                return  # its finisher was faster
+
+    # -- cancelling, pausing -------------------------------------------------------------------------------------
+
+    @in_need
+    def request_cancel(self, lease: Lease, request: CancelRequest) -> None:
+        path = self._place.lease_path(lease)
+        with self._place.beside(self._cancels.document(request)) as (document,), \
+                self._place.moves.of(lease.task_id):
+            self._check_held(path, lease, None)
+            if files.exists(self._place.result_path(lease.task_id)):
+                raise _lost(lease)
+            self._cancels.ask(document, lease.task_id)
+        self._place.sync("cancelling")
+
+    def cancel_request(self, task_id: str) -> CancelRequest | None:
+        return self._cancels.of(task_id)
+
+    def cancel_requests(self) -> list[tuple[str, CancelRequest]]:
+        return self._cancels.all()
+
+    def forget_cancel(self, task_id: str) -> None:
+        self._cancels.forget(task_id)
+
+    def set_paused(self, types: Collection[str] | None, note: CancelRequest | None) -> None:
+        self._pauses.change(types, note)
+        if note is None:
+            self._intake.ring_for_waiting()
+
+    def paused(self) -> Pauses:
+        return self._pauses.now()
 
     # -- what happens without a caller ---------------------------------------------------------------------------
 
     def expired(self) -> list[Expired]:
         overdue: list[Expired] = []
-        for watched in self._claims.overdue(self._claims.look()):
-            task = self._reading.task_at(self._place.lease_path(watched.lease), watched.lease.task_id)
+        for watched, why in self._claims.overdue(self._claims.look()):
+            lease = watched.lease
+            task = self._reading.task_at(self._place.lease_path(lease), lease.task_id)
             if task is not None:
-                overdue.append(Expired(Claim(task, watched.lease), watched.sign[1]))
+                overdue.append(Expired(Claim(task, lease), watched.sign[1], why))
+            elif files.exists(self._place.lease_path(lease)):
+                folder, _, name = claim_name(lease).rpartition("/")
+                self._place.quarantine(f"claimed/{folder}", name, "it cannot be read, and its holder is gone")
         return overdue + self._intake.overdue_foreign()
 
+    def past_deadline(self, now: datetime) -> list[Task]:
+        return [*self._taking.take_past_deadline(), *self._intake.past_deadline(now)]
+
     def settle(self, now: datetime) -> SweepReport:
-        self._give_back_untold()
+        self.disk.look()
+        return self._when_there_is_room(self._settle, now)
+
+    @in_need
+    def _settle(self, now: datetime) -> SweepReport:
+        self._place.remake_folders()
+        self._taking.give_back_untold()
         finished = self._batches.finish_left(self._presence)
         removed = self._intake.remove_temporary(self._presence)
+        self._upkeep.begin()
         report = self._intake.settle(now)
-        return replace(report, removed_temporary=removed, adopted=report.adopted + finished)
+        return replace(report, removed_temporary=removed, adopted=report.adopted + finished,
+                       pruned=self._retention.settle(now))
 
     def glance(self) -> None:
         if self.bell.waiting_types:
@@ -317,11 +356,16 @@ class FileStore:
     def find(self, task_id: str) -> Snapshot | None:
         return self._reading.find(task_id)
 
+    def confirm_ends(self) -> None:
+        self._place.sync("results")
+
     def result(self, task_id: str) -> Result | None:
         return self._reading.result(task_id)
 
     def listing(self, state: State, types: Collection[str] | None, limit: int, *,
                 oldest: bool = False) -> list[Snapshot]:
+        if (found_by_index := self.index.first_of(state, types, limit, oldest=oldest)) is not None:
+            return found_by_index
         if state is State.READY:
             self._intake.look_at_tasks()
             found = (self._reading.find(entry.task_id) for entry in self._line.first(types, limit, oldest=oldest))
@@ -342,20 +386,11 @@ class FileStore:
     def counts(self) -> Counts:
         self._intake.look_at_tasks()
         self._intake.catch_up()
-        counts = self._reading.counts(self._line)
+        counts = self._reading.counts(self._line, self.index.deep_total(State.SCHEDULED))
         return replace(counts, claimed=counts.claimed + len(self._intake.popped()))
 
     def position(self, task_id: str) -> int | None:
         return self._line.position(task_id)
-
-    def prune(self, before: datetime) -> int:
-        self._intake.catch_up()
-        pruned = self._reading.prune(before)
-        self._keys.forget(before)
-        return pruned
-
-    def problems(self) -> Iterable[str]:
-        return self._reading.problems()
 
 
 def _lost(lease: Lease) -> LeaseLost:

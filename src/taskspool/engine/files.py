@@ -29,11 +29,14 @@ SHARING_PAUSE_SECONDS = 0.05
 _SHARING_ERRORS = {5, 32, 33}
 DAMAGED = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
 """Errors that concern one file, not the disk as a whole."""
+HELD_ELSEWHERE = frozenset({errno.EACCES, errno.EPERM})
+"""Those that go away when another program closes the file (Windows), or whoever it belongs to gives it back."""
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NEW_FLAGS = (os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
               | getattr(os, "O_BINARY", 0))
 _READ_FLAGS = (os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
                | getattr(os, "O_BINARY", 0))
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
 FileNumber = tuple[int, int]
 """(inode, modification time in ns): the same only for the same content in the same file."""
@@ -125,22 +128,22 @@ def publish(source: str, target: str) -> None:
         raise translate(error, f"publish {target}") from error
 
 
-def discard(path: str) -> bool:
-    """Unlink if it is there; True when it was. A file that cannot be unlinked is left for the sweep."""
+def discard(path: str, *, must: bool = False) -> bool:
+    """Unlink if it is there; True when it was. What cannot be unlinked is left for the sweep, or (``must``) raised."""
     try:
         os.unlink(path)
-    except OSError:
+    except OSError as error:
+        if must and not isinstance(error, FileNotFoundError):
+            raise translate(error, f"remove {path}") from error
         return False
     return True
 
 
 def exists(path: str) -> bool:
     try:
-        os.lstat(path)
+        file_number(path)
     except FileNotFoundError:
         return False
-    except OSError as error:
-        raise translate(error, f"look at {path}") from error
     return True
 
 
@@ -155,11 +158,10 @@ def file_number(path: str) -> FileNumber:
     return found.st_ino, found.st_mtime_ns
 
 
-def read(path: str, max_bytes: int, *, only_link: bool = False, sync: bool = False) -> tuple[bytes, FileNumber]:
+def read(path: str, max_bytes: int, *, only_link: bool = False) -> tuple[bytes, FileNumber]:
     """The content of a plain file and its number. Never follows a link, never waits on a pipe.
 
-    ``only_link``: refuse a file that has another name elsewhere. ``sync``: have it on the disk before returning.
-    Raises FileNotFoundError, NotRegular.
+    ``only_link``: refuse a file that has another name elsewhere. Raises FileNotFoundError, NotRegular.
     """
     try:
         descriptor = os.open(path, _READ_FLAGS)
@@ -175,8 +177,6 @@ def read(path: str, max_bytes: int, *, only_link: bool = False, sync: bool = Fal
         content = os.read(descriptor, found.st_size + 1) if found.st_size else b""
         while len(content) < found.st_size and (more := os.read(descriptor, found.st_size)):
             content += more
-        if sync:
-            os.fsync(descriptor)
     except OSError as error:
         raise translate(error, f"read {path}") from error
     finally:
@@ -269,8 +269,9 @@ class _Ticket:
 class DirectorySync:
     """Makes the names in one folder durable; one fsync serves all who wait (group commit)."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, flush: Callable[[int], None] = flush) -> None:
         self._folder = folder
+        self._flush = flush
         self._turn = threading.Condition()
         self._waiting: list[_Ticket] = []
         self._is_running = False
@@ -311,7 +312,7 @@ class DirectorySync:
     def _fsync(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            self._flush(descriptor)
         finally:
             os.close(descriptor)
 
@@ -331,9 +332,11 @@ class ShardLocks:
 
     def open(self) -> None:
         for shard in range(self.SHARDS):
-            descriptor = os.open(f"{self._path}-{shard:02d}.lock", os.O_RDWR | os.O_CREAT
-                                 | getattr(os, "O_CLOEXEC", 0), 0o600)
-            self._descriptors.append(descriptor)
+            path = f"{self._path}-{shard:02d}.lock"
+            try:
+                self._descriptors.append(os.open(path, _LOCK_FLAGS, 0o600))
+            except OSError as error:
+                raise translate(error, f"open {path}") from error
 
     def close(self) -> None:
         for descriptor in self._descriptors:

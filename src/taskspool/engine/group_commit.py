@@ -51,7 +51,10 @@ class GroupCommit:
 
     def open(self, folder: str) -> None:
         if self._sync_file_system is not None:
-            self._witness = os.open(folder, os.O_RDONLY)
+            try:
+                self._witness = os.open(folder, os.O_RDONLY)
+            except OSError as error:
+                raise files.translate(error, f"open {folder}") from error
 
     def close(self) -> None:
         if self._witness >= 0:
@@ -96,6 +99,8 @@ class GroupCommit:
         failure = _failure_of(self._sync_file_system, self._witness)
         for one in round_:
             one.failure = failure
+        if failure is not None:
+            self._sync_file_system = None  # no second try on a descriptor that told of a failure: each its own now
         if self._clock.monotonic() - began > SLOW_SECONDS:
             self._not_before = began + REST_SECONDS
 

@@ -8,78 +8,116 @@ minute goes to ``quarantine/`` with the reason beside it. Nothing is ever delete
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from taskspool.engine import files
 from taskspool.engine.bell import Bell
+from taskspool.engine.chores import Chores
 from taskspool.engine.claims import Claims
 from taskspool.engine.documents import Incomplete, Unreadable, foreign_holder, parse, task_of
-from taskspool.engine.layout import id_of, is_temporary, owner_of
-from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Due, Place, Suspect
+from taskspool.engine.events import Change
+from taskspool.engine.follower import Follower
+from taskspool.engine.layout import id_of, owner_of
+from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Place, Suspect
+from taskspool.engine.popped import Popped, PoppedTasks
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
+from taskspool.engine.ready import Entry, ReadyLine, entry_of
+from taskspool.engine.recorder import Recorder
+from taskspool.engine.refill import Refill
 from taskspool.engine.results_watch import ResultsWatch
-from taskspool.engine.ready import ReadyLine, entry_of
+from taskspool.engine.schedule import Schedule
 from taskspool.engine.store import Expired
-from taskspool.engine.task import Claim, Lease, Result, Snapshot, State, SweepReport, Task
-from taskspool.errors import StoreUnavailable
+from taskspool.engine.tasks_look import TasksLook
+from taskspool.engine.task import Lease, Result, Snapshot, State, SweepReport, Task
+from taskspool.errors import StoreFull, StoreUnavailable
 
 LOOKS_PER_SWEEP = 50
 """So many waiting files are read again in every sweep, in turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Popped:
-    """A task an old program took by rewriting its file in place; the file's changes are its signs of life."""
-
-    task: Task
-    holder: str
-    number: files.FileNumber
-    since: float
+LOOK_SECONDS = 0.25
+"""How long a claim that finds nothing, or a sweep, looks through the folder; a thread does the rest."""
+_ENDS = {State.DONE: "complete", State.DEAD: "fail", State.CANCELLED: "cancel"}
 
 
 class Intake:
-    def __init__(self, place: Place, claims: Claims, reading: Reading, bell: Bell) -> None:
+    def __init__(self, place: Place, claims: Claims, reading: Reading, bell: Bell, recorder: Recorder) -> None:
         self.line = ReadyLine()
         self.results = ResultsWatch(place, reading, bell)
         self._place = place
         self._claims = claims
         self._reading = reading
         self._bell = bell
+        self._recorder = recorder
+        self._schedule = Schedule(place, reading, recorder, self.arrived)
+        self._refill = Refill(recorder.index, self.line, self._schedule, reading.ledger, place.settings.aging_seconds)
+        self._follower = Follower(place, reading, recorder.index, self.line, bell)
+        self.chores = Chores(place.clock)
+        self._adopted = 0
+        self._finished = 0
         self._lock = threading.Lock()
         self._suspects: dict[str, Suspect] = {}
-        self._popped: dict[str, Popped] = {}
-        self._scheduled: dict[str, Task] = {}
+        self._popped = PoppedTasks(place)
         self._again: set[str] = set()
         self._turn: list[str] = []
-        self._tasks_due = Due(place.path("tasks"), place.clock)
-        self._scheduled_due = Due(place.path("scheduled"), place.clock)
+        self._tasks_look = TasksLook(place, self.line, self._popped, self._suspects, self._meet)
+
+    def open(self) -> None:
+        """Begin with what the index tells, if there is one; the rest of it comes while the queue goes on."""
+        if self._recorder.index.exists():
+            self._follower.follow()
+            self.chores.begin("fill", self._refill.slices)
+            self.chores.work(LOOK_SECONDS, until=lambda: len(self.line) > 0)
+
+    def close(self) -> None:
+        self.chores.close()
 
     # -- what our own verbs tell ---------------------------------------------------------------------------------
 
     def arrived(self, task: Task) -> None:
         if task.not_before is not None:
-            self._scheduled[task.id] = task
-        elif self.line.add(entry_of(task)):
+            self._schedule.add(task)
+        elif self._line_up(task):
             self._bell.ring_task(task.type)
+
+    def _line_up(self, task: Task) -> bool:
+        """False when it is in the line already."""
+        return self.line.add(self.entry_of(task), task.deadline)
+
+    def entry_of(self, task: Task) -> Entry:
+        """Its place in the line, as ``aging_seconds`` wants it."""
+        return entry_of(task, self._place.settings.aging_seconds)
 
     def came_back(self, task_id: str, state: State) -> None:
         """A claim was given up: the task is in ``tasks/`` or ``scheduled/`` again."""
-        self._popped.pop(task_id, None)
-        if state is State.READY:
-            self._adopt(f"{task_id}.json")
-        elif (task := self._reading.task_at(self._place.task_path(state, task_id), task_id)) is not None:
-            self._scheduled[task_id] = task
+        self._popped.discard(task_id)
+        try:
+            if state is State.READY:
+                self._adopt(f"{task_id}.json")
+            elif (task := self._reading.task_at(self._place.task_path(state, task_id), task_id)) is not None:
+                self._schedule.add(task)
+        except StoreUnavailable:
+            return  # the move was made, whatever the disk says now: the next look at the folder finds it
 
     def finished(self, result: Result) -> None:
-        self._popped.pop(result.task_id, None)
+        self._popped.discard(result.task_id)
         self.results.add(result)
 
+    def renewed(self, task: Task) -> None:
+        """A finished task waits again: its result is gone."""
+        self._reading.ledger.forget(task.id)
+        self.arrived(task)
+
+    def past_deadline(self, now: datetime) -> list[Task]:
+        """What waits, and whose time is over."""
+        late = self._schedule.past_deadline(now)
+        ready = (self._reading.find(task_id) for task_id in self.line.past_deadline(now.timestamp()))
+        return late + [one.task for one in ready if one is not None and one.state is State.READY]
+
     def move_finished(self, path: str, result: Result) -> bool:
-        """The task's file -> done/ or dead/, if it is still there. Tidying: the result has made it finished."""
+        """The task's file -> done/, dead/ or cancelled/, if it is still there. Tidying: its result has finished it."""
         try:
-            files.move(path, self._place.task_path(State.DONE if result.is_success else State.DEAD, result.task_id))
+            files.move(path, self._place.task_path(result.state, result.task_id))
         except FileNotFoundError:
             return False
         return True
@@ -119,23 +157,27 @@ class Intake:
         if holder is not None:
             self._note_popped(Popped(task, holder, number, now))
             return None
-        self._popped.pop(task_id, None)
+        self._popped.discard(task_id)
         return task, number
 
-    def _adopt(self, name: str) -> bool:
-        """A name in ``tasks/`` -> the line of waiting tasks, if it is one. True when it is new there."""
+    def _adopt(self, name: str) -> Task | None:
+        """A name in ``tasks/`` -> the line of waiting tasks, if it is one. The task when it is new there."""
         task_id = id_of(name)
         if task_id is None:
-            if not is_temporary(name):
-                self._suspect(name, "its name is not <lower-case UUID>.json", self._place.clock.monotonic())
-            return False
+            self._suspect(name, "its name is not <lower-case UUID>.json", self._place.clock.monotonic())
+            return None
         found = self.read_ready(task_id)
-        if found is None:
-            return False
-        is_new = self.line.add(entry_of(found[0]))
-        if is_new:
-            self._bell.ring_task(found[0].type)
-        return is_new
+        if found is None or not self._line_up(found[0]):
+            return None
+        self._bell.ring_task(found[0].type)
+        return found[0]
+
+    def _meet(self, name: str) -> None:
+        """A name that this process did not put there."""
+        task = self._adopt(name)
+        if task is not None:
+            self._adopted += 1
+            self._recorder.found(Change("adopt", task.id, State.READY, self._place.clock.now(), task))
 
     def _suspect(self, name: str, reason: str, now: float) -> None:
         try:
@@ -145,53 +187,61 @@ class Intake:
             return
         known = self._suspects.get(name)
         if known is None or known.number != number:
-            self._suspects[name] = Suspect(number, now, reason)
+            self._suspects[name] = Suspect(number, self._place.clock.monotonic(), reason)  # not before the look
         elif now - known.since >= QUARANTINE_AFTER_SECONDS:
             self._quarantine(name, f"{reason}; unchanged for {QUARANTINE_AFTER_SECONDS:.0f} seconds")
 
     def _quarantine(self, name: str, reason: str) -> None:
-        self._suspects.pop(name, None)
-        self._place.quarantine("tasks", name, reason)
+        self._again.add(name)  # looked at once more, whatever comes of it
+        try:
+            self._place.quarantine("tasks", name, reason)
+            self._suspects.pop(name, None)
+        except StoreFull:
+            pass  # no room to say why: it waits where it is, and holds nobody up
 
     def _finish_left(self, task_id: str, path: str) -> bool:
         """A task that has a result is finished, whoever wrote it: its file follows. False while the result is not
         whole."""
-        result = self._reading.result(task_id)
-        if result is None:
-            return False
-        with self._place.moves.of(task_id):
-            moved = self.move_finished(path, result)
+        with self._place.moves.of(task_id):  # a retry takes the result away, and the next end brings another
+            result = self._reading.result(task_id)
+            if result is None:
+                return False
+            try:
+                moved = self.move_finished(path, result)
+            except StoreUnavailable as error:
+                if error.details.get("errno") not in files.HELD_ELSEWHERE:
+                    raise
+                return False  # the others go on, and the next sweep tries this one again
         self.line.discard(task_id)
         self.finished(result)
+        self._tell(result)
         return moved
+
+    def _tell(self, result: Result) -> None:
+        """A result that this process did not write."""
+        self._recorder.found(Change(_ENDS[result.state], result.task_id, result.state, self._place.clock.now(), None,
+                                    result, result.worker, result.attempt, result.error_message))
 
     # -- tasks popped in place -----------------------------------------------------------------------------------
 
     def _note_popped(self, popped: Popped) -> None:
-        known = self._popped.get(popped.task.id)
-        if known is None or known.number != popped.number:
-            self._popped[popped.task.id] = popped
-        self.line.discard(popped.task.id)
+        task = popped.task
+        if self._popped.note(popped):
+            self._recorder.found(Change("claim", task.id, State.CLAIMED, self._place.clock.now(), task, None,
+                                        popped.holder, task.next_attempt))
+        self.line.discard(task.id)
 
     def foreign_lease(self, task_id: str) -> Lease | None:
         if task_id not in self._popped:
             self.read_ready(task_id)  # notes it, if it was popped since the last look
-        popped = self._popped.get(task_id)
-        return None if popped is None else self._lease_of(popped)
-
-    def _lease_of(self, popped: Popped) -> Lease:
-        return Lease(popped.task.id, popped.holder, popped.task.next_attempt, "", self._place.settings.lease_seconds,
-                     datetime.fromtimestamp(popped.number[1] / 1e9, self._place.clock.now().tzinfo))
+        return self._popped.lease_of(task_id)
 
     def popped(self) -> list[tuple[Snapshot, Lease]]:
         """What old programs hold, as far as this process has seen it."""
-        held = ((popped.task, self._lease_of(popped)) for popped in list(self._popped.values()))
-        return [(Snapshot(task, State.CLAIMED, lease.claimed_at, lease.worker), lease) for task, lease in held]
+        return self._popped.all()
 
     def overdue_foreign(self) -> list[Expired]:
-        now = self._place.clock.monotonic()
-        return [Expired(Claim(popped.task, self._lease_of(popped)), popped.number[1])
-                for popped in list(self._popped.values()) if now - popped.since >= self._place.settings.lease_seconds]
+        return self._popped.overdue()
 
     # -- looking at the folders ----------------------------------------------------------------------------------
 
@@ -200,18 +250,29 @@ class Intake:
         with self._lock:
             quarantined = self._quarantined()
             self._look_again()
-            adopted = self._adopt_new()
-            finished = sum(map(self._follow, self.results.settle())) + self.finish_claimed()
-            promoted = self._promote(now)
-            self._ring_for_waiting()
+            self._follower.follow()
+            self._begin_looks()
+            self.chores.work(LOOK_SECONDS)
+            self._revisit()
+            self._revisit_results()
+            finished = self.finish_claimed()
+            promoted = self._schedule.promote(now)
+            self.ring_for_waiting()
+            finished, self._finished = finished + self._finished, 0
+            adopted, self._adopted = self._adopted, 0
             return SweepReport(promoted=promoted, adopted=adopted, finished=finished,
                                quarantined=self._quarantined() - quarantined)
 
-    def look_at_tasks(self, *, wait: bool = True) -> None:
-        """Bring the line up to date, if anything may have changed. ``wait=False``: not if somebody is at it."""
-        if self._tasks_due.is_due() and self._lock.acquire(blocking=wait):
+    def look_at_tasks(self, *, wait: bool = True, until: Callable[[], bool] = lambda: False) -> None:
+        """Bring the line up to date, if anything may have changed, for a moment, or until ``until()`` holds.
+
+        ``wait=False``: not if somebody is at it.
+        """
+        if (self._tasks_look.is_due() or self.chores.is_under_way("fill")) and self._lock.acquire(blocking=wait):
             try:
-                self._adopt_new()
+                self._begin_looks()
+                self.chores.work(LOOK_SECONDS, until=until)
+                self._revisit()
             finally:
                 self._lock.release()
 
@@ -225,40 +286,53 @@ class Intake:
                 self._lock.release()
 
     def catch_up(self) -> None:
-        """Know every result there is."""
+        """Know every result there is; of very many, those that can be known in a moment."""
         with self._lock:
-            for result in self.results.catch_up():
-                self._follow(result)
+            self._begin_looks()
+            self.chores.work(LOOK_SECONDS, until=lambda: not self.chores.is_under_way("results"))
+            self._revisit_results()
 
-    def _follow(self, result: Result) -> int:
+    def _revisit_results(self) -> None:
+        for result in self.results.revisit():
+            self._follow(result)
+
+    def _follow(self, result: Result) -> None:
         """A result that somebody wrote: the task's file goes where the result says."""
-        paths = (self._place.task_path(state, result.task_id) for state in (State.READY, State.SCHEDULED))
-        return sum(self._finish_left(result.task_id, path) for path in paths if files.exists(path))
+        if result.token is None:
+            self._tell(result)
+        for state in (State.READY, State.SCHEDULED):
+            path = self._place.task_path(state, result.task_id)
+            if files.exists(path):
+                self._finished += self._finish_left(result.task_id, path)
 
     def _quarantined(self) -> int:
         return len(files.names(self._place.path("quarantine"))) // 2
 
-    def _adopt_new(self) -> int:
-        adopted = 0
-        if self._tasks_due.is_due():
-            known = self.line.ids()
-            names = set(self._tasks_due.look())
-            for task_id in known:
-                if f"{task_id}.json" not in names:
-                    self.line.discard(task_id)
-            for task_id in self._popped.keys() - {name[:36] for name in names}:
-                self._popped.pop(task_id, None)
-            fresh = [name for name in names if name[:36] not in known and name not in self._suspects]
-            adopted += sum(self._adopt(name) for name in fresh if name[:36] not in self._popped)
+    def _begin_looks(self) -> None:
+        """Whatever is worth a look, after the line was filled from the index: else every file would be read."""
+        if self.chores.is_under_way("fill"):
+            return
+        if self._tasks_look.is_due():
+            self.chores.begin("tasks", self._look_through)
+        if self._schedule.is_due():
+            self.chores.begin("scheduled", self._schedule.look)
+        if self.results.is_due():
+            self.chores.begin("results", lambda: self.results.look(self._follow))
+
+    def _look_through(self) -> Iterator[None]:
+        read_after, self._refill.written_at = self._refill.written_at, 0.0
+        return self._tasks_look.slices(read_after)
+
+    def _revisit(self) -> None:
+        """What could not be settled when it was seen: it may be whole, given back or gone by now."""
         again, self._again = self._again, set()
-        for name in [*self._suspects, *(f"{task_id}.json" for task_id in self._popped), *again]:
-            adopted += self._adopt(name)
-        return adopted
+        for name in [*self._suspects, *(f"{task_id}.json" for task_id in self._popped.ids()), *again]:
+            self._meet(name)
 
     def _look_again(self) -> None:
         """A few waiting files per sweep, in turn: who pops a task by rewriting it changes no name in the folder."""
         if not self._turn:
-            self._turn = list(self.line.ids())
+            self._turn = self.line.list_ids()
         for task_id in [self._turn.pop() for _ in self._turn[:LOOKS_PER_SWEEP]]:
             if task_id in self.line and self.read_ready(task_id) is None:
                 self.line.discard(task_id)
@@ -268,31 +342,7 @@ class Intake:
         left = [lease for lease in self._claims.look() if files.exists(self._place.result_path(lease.task_id))]
         return sum(self._finish_left(lease.task_id, self._place.lease_path(lease)) for lease in left)
 
-    def _promote(self, now: datetime) -> int:
-        """Scheduled -> ready for what is due. The instant is the rename."""
-        if self._scheduled_due.is_due():
-            names = set(filter(None, map(id_of, self._scheduled_due.look())))
-            for task_id in self._scheduled.keys() - names:
-                self._scheduled.pop(task_id, None)
-            for task_id in names - self._scheduled.keys():
-                task = self._reading.task_at(self._place.task_path(State.SCHEDULED, task_id), task_id)
-                if task is not None:
-                    self._scheduled[task_id] = task
-        due = [task for task in self._scheduled.values() if task.not_before is None or task.not_before <= now]
-        return sum(self._promote_one(task) for task in due)
-
-    def _promote_one(self, task: Task) -> bool:
-        try:
-            files.move(self._place.task_path(State.SCHEDULED, task.id), self._place.task_path(State.READY, task.id))
-        except FileNotFoundError:
-            self._scheduled.pop(task.id, None)
-            return False
-        self._scheduled.pop(task.id, None)
-        self.arrived(replace(task, not_before=None))
-        self._place.sync("tasks")
-        return True
-
-    def _ring_for_waiting(self) -> None:
+    def ring_for_waiting(self) -> None:
         """Nobody sleeps beside a waiting task, even if a ring was lost."""
         for types in self._bell.waiting_types[: len(self.line)]:
             waiting = self.line.head(types)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -23,17 +24,22 @@ from urllib.parse import quote, unquote
 from taskspool.engine.task import Lease, State, is_task_id
 from taskspool.errors import InvalidRequest
 
-FOLDERS = ("tmp", "scheduled", "tasks", "claimed", "done", "dead", "cancelled", "results", "quarantine", "keys",
-           "locks", "meta")
+FOLDERS = ("tmp", "scheduled", "tasks", "claimed", "done", "dead", "cancelled", "results", "cancelling", "quarantine",
+           "keys", "batches", "locks", "meta")
 FOLDER_OF: dict[State, str] = {
     State.SCHEDULED: "scheduled", State.READY: "tasks", State.CLAIMED: "claimed", State.DONE: "done",
     State.DEAD: "dead", State.CANCELLED: "cancelled",
 }
+RECORD_KEYS: Mapping[str, tuple[str, ...]] = {
+    "keys": ("task_ids", "fingerprint"), "batches": ("id", "task_ids"), "cancelling": ("by", "at"),
+    "meta": ("queue", "types"),
+}
+"""Folder of the records beside the tasks -> what each must tell; in ``meta/`` there is one, ``paused.json``."""
 FINAL_STATES = (State.DONE, State.DEAD, State.CANCELLED)
 MAX_FOLDER_NAME_CHARS = 120
 MAX_FOLDER_NAME_BYTES = 250
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@+")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[\d¹²³])(?:\.|$)", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEX = "[0-9a-f]{1,11}"
 TOKEN_PATTERN = rf"{_HEX}-{_HEX}-{_HEX}-{_HEX}-[0-9a-f]{{1,32}}"
@@ -70,6 +76,11 @@ def parse_token(text: str) -> Token:
     """Raises ValueError."""
     epoch, slot, lease_seconds, claimed_at_ms, random = text.split("-")
     return Token(int(epoch, 16), int(slot, 16), int(lease_seconds, 16), int(claimed_at_ms, 16), random)
+
+
+def of_nobody(token: str) -> str:
+    """``token`` without its secret part: it tells the attempt's beginning as before, and no worker can show it."""
+    return f"{token.rpartition('-')[0]}-0" if token else ""
 
 
 @lru_cache(maxsize=4096)

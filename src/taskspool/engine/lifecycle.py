@@ -1,43 +1,55 @@
 """The life of a task, top to bottom, a verb a method.
 
     enqueue ──> ready ──claim──> claimed ──complete──> done
-                  ^                 │ ├──fail─────────> dead
-       promote    │                 │ └──fail─────────> scheduled ──promote──> ready
-    scheduled ────┘                 └──release, expire─> ready
+                 ^ ^                │ ├──fail────────> dead ───────┐
+       promote   │ │                │ ├──fail────────> scheduled   │ retry
+    scheduled ───┘ └─release, expire┘ └──cancel──────> cancelled ──┴──> ready
 
+A task that waits can be cancelled too, and is given up (dead) when its time is over.
 The queue decides (who may, how often, when again); the store moves. Every verb starts from one named state and, where
-a task is held, from one exact lease.
+a task is held, from one exact lease. What ends without a caller is in ``endings``, looking without moving in
+``looking``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from taskspool.clock import Clock, IdMaker, SystemClock
+from taskspool.engine import tokenless
+from taskspool.engine.batch import Batch, batch_id_of, belonging, check_batch, record_of
 from taskspool.engine.bell import Bell
-from taskspool.engine.retry import delay_seconds
+from taskspool.engine.endings import Endings
 from taskspool.engine.file_store import FileStore
-from taskspool.engine.store import Expired, IdempotencyKey, Store
+from taskspool.engine.fingerprint import idempotency_key
+from taskspool.engine.many import Many, for_each
+from taskspool.engine.history import ANONYMOUS, ended, final_step, uncounted
+from taskspool.engine.index_query import Filter
+from taskspool.engine.looking import Looking
+from taskspool.engine.retry import delay_seconds as default_backoff
+from taskspool.engine.store import Store
 from taskspool.engine.task import (
-    Claim, Counts, JsonValue, Lease, NewTask, Result, Snapshot, State, SweepReport, Task, check_name, check_new,
+    CancelRequest, Claim, JsonValue, Lease, NewTask, Progress, Result, Snapshot, State, Step, SweepReport, Task,
+    check_name, check_new,
 )
-from taskspool.errors import InvalidRequest, LeaseLost, ResultPending, TaskNotFound
+from taskspool.errors import (
+    InvalidRequest, LeaseLost, NotRetryable, TaskCancelled, TaskFinished, TaskNotClaimable,
+)
 from taskspool.settings import Settings
-
-ANONYMOUS = "anonymous"
-"""The worker name of a claim whose caller gave none."""
 
 MAX_ERROR_CHARS = 4_000
 """What is kept with the task of an attempt's error message; the result has the whole of it."""
+CANCEL_TRIES = 5
+KEEP = object()
+"""``checkpoint=KEEP``: what was kept before stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """``created`` is False when an idempotency key had brought the task before."""
+    """``created`` is False when an idempotency key, or a unique key, had brought the task before."""
 
     task_id: str
     created: bool
@@ -53,58 +65,79 @@ class Failure:
     retry_after_seconds: float | None = None
 
 
-class Queue:
+class Queue(Looking):
     """One queue on one store. Safe for many threads; open it with ``start`` and end it with ``close``."""
 
     def __init__(self, store: Store, *, clock: Clock | None = None, ids: Callable[[], str] | None = None,
-                 lease_seconds: int = 60, max_crashes: int = 3,
-                 backoff: Callable[[int], float] = delay_seconds) -> None:
-        self.store = store
+                 lease_seconds: int = 60, max_crashes: int = 3, cancel_grace_seconds: float = 30.0,
+                 backoff: Callable[[int], float] = default_backoff) -> None:
+        super().__init__(store, clock or SystemClock(), max_crashes=max_crashes,
+                         cancel_grace_seconds=cancel_grace_seconds)
         self.bell: Bell = store.bell
-        self.clock = clock or SystemClock()
         self.lease_seconds = lease_seconds
         self._ids = ids or IdMaker()
-        self._max_crashes = max_crashes
         self._backoff = backoff
+        self._endings = Endings(store, self.clock, max_crashes=max_crashes, cancel_grace_seconds=cancel_grace_seconds,
+                                wait_of=self._wait_of)
 
     def start(self) -> SweepReport:
         """Open the store: whatever a crash left is repaired before the first verb."""
         report = self.store.open()
-        expired, buried = self._expire_all()
-        return replace(report, expired=expired, buried=buried)
+        return self._endings.end_all(report, is_start=True)
 
     def close(self) -> None:
         self.bell.ring_all()
         self.store.close()
 
-    # -- the life ------------------------------------------------------------------------------------------------
+    # -- nowhere -> ready, scheduled -----------------------------------------------------------------------------
 
     def enqueue(self, new: NewTask, *, key: str | None = None) -> Enqueued:
-        """Nowhere -> ready. True at the store's rename or insert; acknowledged once durable.
+        """Nowhere -> ready, or scheduled. True at the store's rename or insert; acknowledged once durable.
 
-        Raises InvalidRequest, IdempotencyConflict, StoreUnavailable.
+        Raises InvalidRequest, IdempotencyConflict, DuplicateTask, StoreUnavailable.
         """
-        ids, created = self._put([new], key)
+        ids, created = self._put([new], key, new.on_conflict)
         return Enqueued(ids[0], created)
 
     def enqueue_many(self, news: Sequence[NewTask], *, key: str | None = None) -> list[Enqueued]:
-        """Nowhere -> ready for all of ``news``, or for none."""
+        """Nowhere -> ready, or scheduled, for all of ``news``, or for none. None of them may have a unique key."""
         if not news:
             raise InvalidRequest("tasks must hold at least one task", field="tasks", rule="1 or more")
-        ids, created = self._put(news, key)
+        if any(new.options.unique_key is not None for new in news):
+            raise InvalidRequest("unique_key is for tasks that are submitted one by one", field="unique_key",
+                                 rule="not in a batch")
+        ids, created = self._put(news, key, "existing")
         return [Enqueued(task_id, created) for task_id in ids]
 
-    def _put(self, news: Sequence[NewTask], key: str | None) -> tuple[list[str], bool]:
+    def enqueue_batch(self, news: Sequence[NewTask], *, name: str | None = None, key: str | None = None) -> Batch:
+        """As ``enqueue_many``, for up to 1000 tasks that are then found again as a batch: see ``batch``."""
+        check_batch(news, name)
+        tasks = belonging(self._tasks_of(news))
+        wanted = None if key is None else idempotency_key(key, news, {"batch": name})
+        ids, created = self.store.put(tasks, wanted, record_of(tasks, name))
+        return replace(self.batch(batch_id_of(ids[0])), created=created)
+
+    def _tasks_of(self, news: Sequence[NewTask]) -> list[Task]:
         now = self.clock.now()
-        tasks = [
-            Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries)
+        return [
+            Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries,
+                 not_before=_not_before(new, now), options=new.options)
             for new in map(check_new, news)
         ]
-        return self.store.put(tasks, None if key is None else _idempotency_key(key, news))
+
+    def _put(self, news: Sequence[NewTask], key: str | None, on_conflict: str) -> tuple[list[str], bool]:
+        tasks = self._tasks_of(news)
+        wanted = None if key is None else idempotency_key(key, news)
+        if tasks[0].options.unique_key is None:
+            return self.store.put(tasks, wanted)
+        return self.store.put_unique(tasks[0], wanted, on_conflict, self._endings.replacing)
+
+    # -- ready -> claimed -> claimed -----------------------------------------------------------------------------
 
     def claim(self, worker: str = ANONYMOUS, *, types: Collection[str] | None = None, max_tasks: int = 1,
               lease_seconds: int | None = None) -> list[Claim]:
-        """Ready -> claimed, for up to ``max_tasks`` tasks of ``types`` (None: any). An empty list: nothing waits.
+        """Ready -> claimed, for up to ``max_tasks`` tasks of ``types`` (None: any). An empty list: nothing waits, or
+        what waits is paused.
 
         ``lease_seconds`` None takes the queue's own; 0 claims for this process (see Store.take).
         """
@@ -118,51 +151,87 @@ class Queue:
         seconds = self.lease_seconds if lease_seconds is None else lease_seconds
         return self.store.take_one(task_id, worker, seconds)
 
-    def extend(self, task_id: str, token: str) -> Lease:
-        """Claimed -> claimed: the lease starts anew, if ``token`` still holds it. Raises TaskNotFound, LeaseLost."""
+    def extend(self, task_id: str, token: str, *, percent: float | None = None, message: str | None = None,
+               checkpoint: JsonValue = KEEP) -> Lease:
+        """Claimed -> claimed: the lease starts anew, if ``token`` still holds it. Raises TaskNotFound, LeaseLost.
+
+        With ``percent`` (0..100) or ``message`` the task's progress is set; ``checkpoint`` is kept for this attempt
+        and the next ones. Whether the holder should stop is asked with ``cancel_request``.
+        """
         lease = self._held(task_id, token)
-        self.store.extend(lease)
+        if percent is None and message is None and checkpoint is KEEP:
+            self.store.extend(lease, None)
+            return lease
+        if percent is not None and not 0 <= percent <= 100:
+            raise InvalidRequest("progress must lie in 0..100", field="progress", rule="0..100")
+        task = self.task(task_id).task
+        told = task.progress
+        if percent is not None or message is not None:
+            told = Progress(percent, None if message is None else message[:1000], self.clock.now())
+        kept = task.checkpoint if checkpoint is KEEP else checkpoint
+        self.store.extend(lease, replace(task, progress=told, checkpoint=kept))
         return lease
+
+    # -- claimed -> done, dead, scheduled, ready -----------------------------------------------------------------
 
     def complete(self, task_id: str, token: str, data: JsonValue, *, worker: str | None = None) -> Result:
         """Claimed -> done. The same token again returns the result that stands; any other raises LeaseLost.
 
-        ``worker`` stands in the result instead of the name the task was claimed under.
+        A task somebody wants cancelled ends as that: TaskCancelled. ``worker`` stands in the result instead of the
+        name the task was claimed under.
         """
         try:
             return self._finish(self._held(task_id, token), None, "success", data, None, worker=worker)
+        except TaskCancelled:
+            self._heed_cancel(self._held(task_id, token))
+            raise
         except LeaseLost:
             return self._standing(task_id, token)
 
     def fail(self, task_id: str, token: str, failure: Failure, *, worker: str | None = None) -> Result | None:
-        """Claimed -> scheduled while retries are left and allowed, else -> dead with a result (returned).
+        """Claimed -> scheduled while retries are left and allowed, else -> dead with a result (returned); -> cancelled
+        when somebody wants that.
 
         The same token again returns the result that stands; any other raises LeaseLost. ``worker``: see ``complete``.
         """
         try:
             return self._fail(self._held(task_id, token), failure, worker)
+        except TaskCancelled:
+            return self._heed_cancel(self._held(task_id, token))
         except LeaseLost:
             return self._standing(task_id, token)
 
     def _fail(self, lease: Lease, failure: Failure, worker: str | None = None) -> Result | None:
         task = self.task(lease.task_id).task
-        failed = replace(task, attempts=task.attempts + _uncounted(task, lease),
+        failed = replace(task, attempts=task.attempts + uncounted(task, lease), progress=None,
                          last_error=failure.message[:MAX_ERROR_CHARS])
-        if failure.retryable and failed.attempts <= failed.max_retries:
-            wait = failure.retry_after_seconds
-            wait = self._backoff(failed.attempts) if wait is None else wait
-            self.store.requeue(lease, replace(failed, not_before=self.clock.now() + timedelta(seconds=wait)))
-            return None
-        return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker)
+        if not failure.retryable or failed.attempts > failed.max_retries:
+            return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker)
+        wait = failure.retry_after_seconds
+        now = self.clock.now()
+        failed = replace(failed, not_before=now + timedelta(seconds=self._wait_of(failed) if wait is None else wait))
+        if uncounted(task, lease):
+            failed = ended(failed, "fail", now, State.SCHEDULED, lease, failure.message)
+        self.store.requeue(lease, failed)
+        return None
 
-    def release(self, task_id: str, token: str, *, delay_seconds: float = 0.0) -> None:
-        """Claimed -> ready, or scheduled when a delay is given. Costs no attempt. Raises TaskNotFound, LeaseLost."""
+    def _wait_of(self, task: Task) -> float:
+        """Seconds until a task that has failed is tried again."""
+        own = task.options.backoff
+        return self._backoff(task.attempts) if own is None else default_backoff(task.attempts, own)
+
+    def release(self, task_id: str, token: str, *, delay_seconds: float = 0.0, reason: str | None = None) -> None:
+        """Claimed -> ready, or scheduled when a delay is given (snooze). Costs no attempt; -> cancelled when somebody
+        wants that. Raises TaskNotFound, LeaseLost."""
         lease = self._held(task_id, token)
-        if delay_seconds <= 0:
-            self.store.requeue(lease, None)
-            return
-        later = self.clock.now() + timedelta(seconds=delay_seconds)
-        self.store.requeue(lease, replace(self.task(task_id).task, not_before=later))
+        now = self.clock.now()
+        later = now + timedelta(seconds=delay_seconds) if delay_seconds > 0 else None
+        state = State.READY if later is None else State.SCHEDULED
+        task = replace(self.task(task_id).task, not_before=later, progress=None)
+        try:
+            self.store.requeue(lease, ended(task, "release", now, state, lease, reason))
+        except TaskCancelled:
+            self._heed_cancel(lease)
 
     def finish_without_token(self, task_id: str, worker: str | None, data: JsonValue,
                              failure: Failure | None = None) -> Result | None:
@@ -173,110 +242,118 @@ class Queue:
         that stands, if it may be this worker's.
         Raises TaskNotFound, TaskNotClaimable, LeaseLost.
         """
-        lease = self.store.lease_of(task_id)
-        if lease is None:
-            standing = self.store.result(task_id)
-            if standing is not None and worker in (None, standing.worker):
-                return standing
-            if standing is None:
-                return self._finish_unclaimed(task_id, worker, data, failure)
-        if lease is None or not (worker in (None, lease.worker) or lease.worker == ANONYMOUS):
-            raise LeaseLost(f"task {task_id} is held, or was finished, by another worker", task_id=task_id)
-        return self._finish_held(lease, worker, data, failure)
+        return tokenless.finish(self, task_id, worker, data, failure)
 
-    def _finish_unclaimed(self, task_id: str, worker: str | None, data: JsonValue,
-                          failure: Failure | None) -> Result | None:
-        """Claim it for the one who brings its result. A result that cannot be stored leaves the task as it was."""
-        lease = self.claim_one(task_id, worker or ANONYMOUS).lease
+    def finish_popped(self, lease: Lease, data: JsonValue, failure: Failure | None) -> Result | None:
+        """The same for a task that an old program popped in place: there is no token."""
+        return self._finish(lease, None, "success", data, None) if failure is None else self._fail(lease, failure)
+
+    def _finish(self, lease: Lease, task: Task | None, status: str, data: JsonValue, error: str | None, *,
+                worker: str | None = None) -> Result:
+        result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt,
+                        lease.token, lease.claimed_at)
+        return self.store.finish(lease, task, result)
+
+    # -- any -> cancelled; dead, cancelled -> ready --------------------------------------------------------------
+
+    def cancel(self, task_id: str, *, by: str = ANONYMOUS, reason: str | None = None) -> Snapshot:
+        """Scheduled, ready -> cancelled at once. A claimed task is marked: its worker learns it with its next sign of
+        life, and it ends as cancelled when the worker lets go, or after the grace time. Where the task is now.
+
+        Cancelling a cancelled task changes nothing. Raises TaskNotFound, TaskFinished, InvalidRequest.
+        """
+        check_name("by", by)
+        if reason is not None:
+            check_name("reason", reason, 1000)
+        for _ in range(CANCEL_TRIES):  # it may move on between the look and the act
+            snapshot = self.task(task_id)
+            if snapshot.state is State.CANCELLED:
+                self.store.confirm_ends()  # whoever cancelled it may have died, or failed, before that was safe
+                return snapshot
+            if snapshot.state.is_final:
+                raise TaskFinished(f"task {task_id} is {snapshot.state.value} already", task_id=task_id,
+                                   state=snapshot.state.value)
+            if snapshot.state is not State.CLAIMED:
+                if self._cancel_waiting(task_id, by, reason) is not None:
+                    return self.task(task_id)  # not looked at again: who retries it by now wants it to run
+            elif self._cancel_running(snapshot, CancelRequest(by, reason, self.clock.now())):
+                return self.task(task_id)
+        return self.task(task_id)
+
+    def _cancel_waiting(self, task_id: str, by: str, reason: str | None) -> Result | None:
+        """None when it is not waiting any more."""
+        request = CancelRequest(by, reason, self.clock.now())
         try:
-            return self._finish_held(lease, worker, data, failure)
-        except InvalidRequest:
-            self.store.requeue(lease, None)
-            raise
+            return self._endings.cancel_waiting(task_id, request)
+        except TaskNotClaimable:
+            return None
 
-    def _finish_held(self, lease: Lease, worker: str | None, data: JsonValue,
-                     failure: Failure | None) -> Result | None:
-        if lease.token and failure is None:
-            return self.complete(lease.task_id, lease.token, data, worker=worker)
-        if lease.token and failure is not None:
-            return self.fail(lease.task_id, lease.token, failure, worker=worker)
-        if failure is None:  # popped in place by an old program: there is no token
-            return self._finish(lease, None, "success", data, None)
-        return self._fail(lease, failure)
+    def _cancel_running(self, snapshot: Snapshot, request: CancelRequest) -> bool:
+        """Mark it; one that an old program popped cannot be told, and ends at once. False when it has moved on."""
+        lease = self.store.lease_of(snapshot.task.id)
+        try:
+            if lease is not None and not lease.token:
+                self._endings.finish_cancelled(lease, request)
+            elif lease is not None:
+                self.store.request_cancel(lease, request)
+        except LeaseLost:
+            return False
+        return lease is not None
+
+    def _heed_cancel(self, lease: Lease) -> Result:
+        """The worker has let go of a task somebody wants cancelled."""
+        request = self.store.cancel_request(lease.task_id) or CancelRequest(ANONYMOUS, None, self.clock.now())
+        return self._endings.finish_cancelled(lease, request)
+
+    def retry(self, task_id: str, *, by: str = ANONYMOUS, reason: str | None = None) -> Snapshot:
+        """Dead, cancelled -> ready, with all its attempts before it again; its history and checkpoint stay.
+
+        Raises TaskNotFound, NotRetryable, DuplicateTask.
+        """
+        check_name("by", by)
+        result, snapshot = self.store.result(task_id), self.task(task_id)  # what the result ended, while it stands
+        if result is None or result.state is State.DONE or not snapshot.state.is_final:
+            raise NotRetryable(f"task {task_id} is {snapshot.state.value}: only dead and cancelled tasks are retried",
+                               task_id=task_id, state=snapshot.state.value)
+        step = Step("retry", self.clock.now(), State.READY, by, reason=reason)
+        task = replace(snapshot.task, attempts=0, crashes=0, not_before=None, progress=None,
+                       history=(*snapshot.task.history, final_step(result), step))
+        self.store.renew(task, result)
+        return self.task(task_id)
+
+    def cancel_many(self, wanted: Filter, *, by: str = ANONYMOUS, reason: str | None = None, limit: int = 1000) -> Many:
+        """``cancel`` for the oldest ``limit`` unfinished tasks that fit ``wanted``."""
+        live = (State.SCHEDULED, State.READY, State.CLAIMED)
+        return for_each(self.store.index, wanted, live, partial(self.cancel, by=by, reason=reason), limit)
+
+    def retry_many(self, wanted: Filter, *, by: str = ANONYMOUS, reason: str | None = None, limit: int = 1000) -> Many:
+        """``retry`` for the oldest ``limit`` dead or cancelled tasks that fit ``wanted``."""
+        ended_badly = (State.DEAD, State.CANCELLED)
+        return for_each(self.store.index, wanted, ended_badly, partial(self.retry, by=by, reason=reason), limit)
+
+    # -- what happens without a caller ---------------------------------------------------------------------------
 
     def sweep(self) -> SweepReport:
         """Expire, promote, adopt, finish, quarantine: everything that happens without a caller. Idempotent."""
         report = self.store.settle(self.clock.now())
-        expired, buried = self._expire_all()
-        return replace(report, expired=expired, buried=buried)
+        return self._endings.end_all(report)
 
-    def _expire_all(self) -> tuple[int, int]:
-        """(given back, buried) among the claims whose holder is dead or silent."""
-        fates: list[bool] = []
-        for expired in self.store.expired():
-            try:
-                fates.append(self._expire(expired))
-            except (LeaseLost, TaskNotFound):
-                continue  # its holder, or another sweeper, was faster: nothing is left to do
-        return fates.count(False), fates.count(True)
+    def pause(self, types: Collection[str] | None = None, *, by: str = ANONYMOUS, reason: str | None = None) -> None:
+        """Hand out nothing more of ``types`` (None: at all) until ``resume``. What runs goes on; submits go on."""
+        self._pause(types, CancelRequest(check_name("by", by), reason, self.clock.now()))
 
-    def _expire(self, expired: Expired) -> bool:
-        """Claimed -> ready, or dead (poison) when it took ``max_crashes`` workers with it. True when dead."""
-        task, lease = expired.claim.task, expired.claim.lease
-        crashed = replace(task, crashes=task.crashes + _uncounted(task, lease), not_before=None,
-                          last_error=f"worker {lease.worker} died or fell silent during attempt {lease.attempt}")
-        if crashed.crashes < self._max_crashes:
-            self.store.requeue(lease, crashed, expired=expired)
-            return False
-        message = f"given up: {crashed.crashes} workers died or fell silent while running it; {crashed.last_error}"
-        self._finish(lease, crashed, "error", None, message, expired)
-        return True
+    def resume(self, types: Collection[str] | None = None) -> None:
+        """End the pause of ``types``, or (None) of the queue as a whole; types paused by name stay so."""
+        self._pause(types, None)
 
-    def _finish(self, lease: Lease, task: Task | None, status: str, data: JsonValue, error: str | None,
-                expired: Expired | None = None, *, worker: str | None = None) -> Result:
-        result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt,
-                        lease.token, lease.claimed_at)
-        return self.store.finish(lease, task, result, expired=expired)
+    def _pause(self, types: Collection[str] | None, note: CancelRequest | None) -> None:
+        if types is not None and not types:
+            raise InvalidRequest("types must name at least one type", field="types", rule="1 or more")
+        for name in types or ():
+            check_name("types", name)
+        self.store.set_paused(types, note)
 
-    # -- looking -------------------------------------------------------------------------------------------------
-
-    def task(self, task_id: str) -> Snapshot:
-        """Raises TaskNotFound."""
-        snapshot = self.store.find(task_id)
-        if snapshot is None:
-            raise TaskNotFound(f"no task has the id {task_id}", task_id=task_id)
-        return snapshot
-
-    def result(self, task_id: str) -> Result:
-        """Raises ResultPending while the task is not finished, TaskNotFound when there is none."""
-        result = self.store.result(task_id)
-        if result is None:
-            snapshot = self.task(task_id)
-            raise ResultPending(f"task {task_id} is {snapshot.state.value}, it has no result yet", task_id=task_id,
-                                state=snapshot.state.value)
-        return result
-
-    def listing(self, state: State = State.READY, *, types: Collection[str] | None = None,
-                limit: int = 10, oldest: bool = False) -> list[Snapshot]:
-        """Up to ``limit`` tasks of one state. See Store.listing for their order."""
-        return self.store.listing(state, types, limit, oldest=oldest)
-
-    def latest_results(self, limit: int = 10) -> list[Result]:
-        return self.store.latest_results(limit)
-
-    def leases(self) -> list[tuple[Snapshot, Lease]]:
-        return self.store.leases()
-
-    def counts(self) -> Counts:
-        return self.store.counts()
-
-    def glance(self) -> None:
-        """Look for what other processes added, if anybody here waits. Cheap; see ``sweep.Lookout``."""
-        if self.bell.has_waiters:
-            self.store.glance()
-
-    def lease_of(self, task_id: str) -> Lease | None:
-        return self.store.lease_of(task_id)
+    # -- who holds what ------------------------------------------------------------------------------------------
 
     def _held(self, task_id: str, token: str) -> Lease:
         """The lease that ``token`` holds. Raises LeaseLost, or TaskNotFound."""
@@ -288,11 +365,13 @@ class Queue:
         return lease
 
     def _standing(self, task_id: str, token: str) -> Result:
-        """The result this very token wrote before. Raises LeaseLost when there is none."""
+        """The result this very token wrote before. Raises TaskCancelled, LeaseLost when there is none."""
         result = self.store.result(task_id)
-        if result is not None and token and result.token == token:
+        if result is not None and token and result.token == token and result.status != "cancelled":
             lease = Lease(task_id, result.worker, result.attempt or 1, token, 0, result.completed_at)
             return self.store.finish(lease, None, result)  # says it again, once it is durable
+        if result is not None and result.status == "cancelled":
+            raise TaskCancelled(f"task {task_id} was cancelled; a late result is refused", task_id=task_id)
         raise LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
                         hint="stop working on it: it was given to another worker, or is finished")
 
@@ -301,22 +380,12 @@ def open_queue(settings: Settings, *, clock: Clock | None = None) -> Queue:
     """The queue of ``settings``, started. The caller closes it. Raises RefusedToStart."""
     clock = clock or SystemClock()
     queue = Queue(FileStore(settings, clock), clock=clock, lease_seconds=settings.lease_seconds,
-                  max_crashes=settings.max_crashes)
+                  max_crashes=settings.max_crashes, cancel_grace_seconds=settings.cancel_grace_seconds)
     queue.start()
     return queue
 
 
-def _uncounted(task: Task, lease: Lease) -> int:
-    """1, or 0 when the task's content counts this run already: an earlier try to end it was interrupted half-way."""
-    return int(task.next_attempt <= lease.attempt)
-
-
-def _idempotency_key(key: str, news: Sequence[NewTask]) -> IdempotencyKey:
-    check_name("Idempotency-Key", key, 255)
-    asked: list[Mapping[str, JsonValue]] = [
-        {"type": new.type, "data": new.data, "requester": new.requester, "priority": int(new.priority),
-         "max_retries": new.max_retries}
-        for new in news
-    ]
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    return IdempotencyKey(key, hashlib.sha256(text.encode()).hexdigest())
+def _not_before(new: NewTask, now: datetime) -> datetime | None:
+    if new.run_at is not None:
+        return new.run_at if new.run_at > now else None
+    return now + timedelta(seconds=new.delay_seconds) if new.delay_seconds > 0 else None

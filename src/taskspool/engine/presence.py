@@ -6,16 +6,22 @@ process dies, however it dies; who can take the lock knows that its owner is gon
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from taskspool.engine import files
+from taskspool.engine.disk import in_need
 from taskspool.engine.layout import FOLDERS
 from taskspool.engine.place import Place
-from taskspool.errors import RefusedToStart
+from taskspool.engine.seal import Broken, seal, unseal
+from taskspool.errors import RefusedToStart, StoreFull
 
 MAX_SLOTS = 4096
+MAX_EPOCH_BYTES = 256
+UNWRITTEN = 1 << 40
+"""On a disk without room for a number the epoch is a random one above this, which nobody counts up to."""
 _NETWORK_TYPES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ncpfs", "glusterfs", "fuse.sshfs", "ceph",
                   "fuse.glusterfs", "fuse.rclone", "davfs", "fuse.davfs2"}
 
@@ -25,16 +31,30 @@ class Presence:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self.disk = place.disk
         self._lock: FileLock | None = None
 
     def take(self) -> None:
-        """Make the folders, take the first free slot, count the epoch up. Raises RefusedToStart."""
+        """Make the folders, take the first free slot, count the epoch up. Raises RefusedToStart, StoreUnavailable.
+
+        On a full disk the ballast is given up for it, once.
+        """
+        try:
+            self._take()
+        except StoreFull:
+            self.leave()
+            if not self._place.disk.give_up_ballast():
+                raise
+            self._take()
+
+    def _take(self) -> None:
         _refuse_network(self._place)
         for name in FOLDERS:
             files.make_folder(self._place.path(name))
         _refuse_unsafe(self._place)
         self._place.moves.open()
         self._place.keys.open()
+        self._place.uniques.open()
         self._place.group.open(self._place.folder)
         self._lock, self._place.slot = self._first_free()
         self._remove_predecessors()
@@ -44,6 +64,7 @@ class Presence:
     def leave(self) -> None:
         self._place.moves.close()
         self._place.keys.close()
+        self._place.uniques.close()
         self._place.group.close()
         if self._lock is not None:
             self._lock.release()
@@ -72,6 +93,8 @@ class Presence:
             except Timeout:
                 continue
             except OSError as error:
+                if isinstance(refusal := files.translate(error, "lock a slot"), StoreFull):
+                    raise refusal from error
                 raise RefusedToStart(f"{self._place.folder}: its file system has no working file locks ({error})",
                                      hint="put the queue on a local disk") from error
             return lock, slot
@@ -86,13 +109,35 @@ class Presence:
     def _next_epoch(self) -> int:
         path = self._place.path("meta", "epoch")
         try:
-            epoch = int(files.read(path, 64)[0]) + 1
-        except (FileNotFoundError, ValueError, files.NotRegular):
+            epoch = _epoch_in(files.read(path, MAX_EPOCH_BYTES)[0]) + 1
+        except FileNotFoundError:
             epoch = 1
+        except (ValueError, files.NotRegular):  # damaged: go on where no count of starts has come, and none is repeated
+            epoch = int(self._place.clock.now().timestamp())
         self._place.epoch = epoch
-        self._place.install(b"%d\n" % epoch, path)
-        self._place.sync("meta")
+        try:
+            self._write_epoch(path, epoch)
+        except StoreFull:
+            if self._place.disk.is_degraded:
+                raise
+            return UNWRITTEN + secrets.randbits(40)
         return epoch
+
+    @in_need
+    def _write_epoch(self, path: str, epoch: int) -> None:
+        self._place.install(seal(b"%d\n" % epoch), path)
+        self._place.sync("meta")
+
+
+def _epoch_in(content: bytes) -> int:
+    """The number in the file, with its seal or, as the first version wrote it, without. Raises ValueError."""
+    try:
+        epoch = int(unseal(content)[0])
+    except Broken as error:
+        raise ValueError(str(error)) from error
+    if not 0 < epoch < UNWRITTEN:
+        raise ValueError(f"{epoch} is no epoch")
+    return epoch
 
 
 def _refuse_unsafe(place: Place) -> None:

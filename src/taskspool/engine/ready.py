@@ -9,22 +9,36 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from taskspool.engine.task import Priority, Task
+from taskspool.engine.times import Times
 
 
 class Entry(NamedTuple):
-    """Compares in the order of claiming: high priority first, then first come, first served."""
+    """Compares in the order of claiming: high priority first, then first come, first served.
+
+    With ageing every entry has rank 0, and ``arrived`` says when it would have come without its priority.
+    """
 
     rank: int
     arrived: float
     task_id: str
     type: str
+    level: int = int(Priority.NORMAL)
 
 
-def entry_of(task: Task) -> Entry:
-    return Entry(-int(task.priority), task.created_at.timestamp(), task.id, task.type)
+def entry_at(level: int, created_at: float, task_id: str, type_: str, aging_seconds: float = 0.0) -> Entry:
+    """``aging_seconds`` 0: strict between levels. Above: a level is worth that many seconds of waiting, so that one
+    that waits is overtaken only by what came within ``aging_seconds`` a level after it, and nobody waits for ever."""
+    if aging_seconds:
+        return Entry(0, created_at - level * aging_seconds, task_id, type_, level)
+    return Entry(-level, created_at, task_id, type_, level)
+
+
+def entry_of(task: Task, aging_seconds: float = 0.0) -> Entry:
+    return entry_at(int(task.priority), task.created_at.timestamp(), task.id, task.type, aging_seconds)
 
 
 class ReadyLine:
@@ -36,7 +50,9 @@ class ReadyLine:
         self._all: list[Entry] = []
         self._by_type: dict[str, list[Entry]] = {}
         self._last: dict[int, Entry] = {}
-        self._sizes = dict.fromkeys((-int(level) for level in Priority), 0)
+        self._sizes: dict[int, int] = {}
+        self._levels = dict.fromkeys(map(int, Priority), 0)
+        self._deadlines = Times()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -44,43 +60,77 @@ class ReadyLine:
     def __contains__(self, task_id: object) -> bool:
         return task_id in self._entries
 
-    def add(self, entry: Entry) -> bool:
-        """False when it is in the line already, in the same place."""
+    def add(self, entry: Entry, deadline: datetime | None = None) -> bool:
+        """False when it is in the line already, in the same place. ``deadline``: see ``past_deadline``."""
+        if deadline is not None:
+            self.set_deadline(entry.task_id, deadline.timestamp())
         with self._lock:
-            known = self._entries.get(entry.task_id)
-            if known == entry:
-                return False
-            if known is not None:
-                self._sizes[known.rank] -= 1
-            self._entries[entry.task_id] = entry
-            self._sizes[entry.rank] += 1
-            self._push(self._all, entry)
-            self._push(self._by_type.setdefault(entry.type, []), entry)
-            self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
-            return True
+            return self._add(entry)
+
+    def add_unknown(self, entries: Iterable[Entry]) -> None:
+        """Those of ``entries`` whose ids are not in the line: what is known here is newer."""
+        with self._lock:
+            for entry in entries:
+                if entry.task_id not in self._entries:
+                    self._add(entry)
+
+    def _add(self, entry: Entry) -> bool:
+        known = self._entries.get(entry.task_id)
+        if known == entry:
+            return False
+        if known is not None:
+            self._count(known, -1)
+        self._entries[entry.task_id] = entry
+        self._count(entry, 1)
+        self._push(self._all, entry)
+        self._push(self._by_type.setdefault(entry.type, []), entry)
+        self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
+        return True
+
+    def set_deadline(self, task_id: str, at: float) -> None:
+        """``at``: seconds since 1970."""
+        self._deadlines.put(task_id, at)
+
+    def past_deadline(self, now: float) -> list[str]:
+        """The ids in line whose deadline is not after ``now`` (seconds since 1970)."""
+        late = [task_id for task_id in self._deadlines.due(now) if task_id in self._entries]
+        for task_id in late:  # told again until it has left the line
+            self._deadlines.put(task_id, now)
+        return late
+
+    def _count(self, entry: Entry, by: int) -> None:
+        self._sizes[entry.rank] = self._sizes.get(entry.rank, 0) + by
+        self._levels[entry.level] += by
 
     def discard(self, task_id: str) -> bool:
         with self._lock:
             return self._drop(task_id) is not None
 
-    def pop(self, types: Collection[str] | None) -> Entry | None:
-        """Take the next entry of ``types`` (None: any) out of the line."""
+    def pop(self, types: Collection[str] | None, paused: Collection[str] = ()) -> Entry | None:
+        """Take the next entry of ``types`` (None: any), but none of ``paused``, out of the line."""
         with self._lock:
-            entry = self._first(types)
+            entry = self._first(types, paused)
             if entry is not None:
                 self._drop(entry.task_id)
             return entry
 
-    def head(self, types: Collection[str] | None) -> Entry | None:
-        """The next entry of ``types``, left in the line."""
+    def head(self, types: Collection[str] | None, paused: Collection[str] = ()) -> Entry | None:
+        """The next entry of ``types``, but none of ``paused``, left in the line."""
         with self._lock:
-            return self._first(types)
+            return self._first(types, paused)
 
-    def _first(self, types: Collection[str] | None) -> Entry | None:
-        if types is None:
+    def _first(self, types: Collection[str] | None, paused: Collection[str]) -> Entry | None:
+        if types is None and not paused:
             return self._head(self._all)
-        heads = (self._head(self._by_type.get(kind)) for kind in types)
+        if paused:
+            types = [kind for kind in (self._by_type if types is None else types) if kind not in paused]
+        heads = (self._head(self._by_type.get(kind)) for kind in types or ())
         return min((head for head in heads if head is not None), default=None)
+
+    def list_ids(self) -> list[str]:
+        """As ``ids``, at a quarter of the memory."""
+        with self._lock:
+            return list(self._entries)
 
     def ids(self) -> set[str]:
         with self._lock:
@@ -96,7 +146,7 @@ class ReadyLine:
 
     def sizes(self) -> dict[Priority, int]:
         with self._lock:
-            return {level: self._sizes[-int(level)] for level in Priority}
+            return {level: self._levels[level] for level in Priority}
 
     def position(self, task_id: str) -> int | None:
         """Place in line, 1 = next; None when it is not in the line. Fast for the one that came last."""
@@ -119,7 +169,7 @@ class ReadyLine:
     def _drop(self, task_id: str) -> Entry | None:
         entry = self._entries.pop(task_id, None)
         if entry is not None:
-            self._sizes[entry.rank] -= 1
+            self._count(entry, -1)
         if not self._entries:
             self._all.clear()
             self._by_type.clear()

@@ -6,6 +6,8 @@ unreadable for a minute goes to ``quarantine/``, and its task is waiting again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from taskspool.engine import files
 from taskspool.engine.bell import Bell
 from taskspool.engine.layout import id_of
@@ -13,8 +15,8 @@ from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Due, Place, Suspect
 from taskspool.engine.reading import Reading
 from taskspool.engine.task import Result
 
-BUDGET_SECONDS = 0.1
-"""How long one sweep may read results it has not seen; the rest waits for the next."""
+READ_SLICE = 100
+"""So many unknown results are read before others may go on."""
 
 
 class ResultsWatch:
@@ -24,31 +26,40 @@ class ResultsWatch:
         self._bell = bell
         self._due = Due(place.path("results"), place.clock)
         self._glanced_at = 0
-        self._unread: list[str] = []
         self._halves: dict[str, Suspect] = {}
 
     def add(self, result: Result) -> None:
         self._reading.ledger.add(result)
         self._bell.ring_result(result.task_id)
 
-    def settle(self, budget_seconds: float = BUDGET_SECONDS) -> list[Result]:
-        """Results not seen before, as many as can be read in the time given; awaited ones always."""
+    def is_due(self) -> bool:
+        """Whether the folder is worth a look."""
+        return self._due.is_due()
+
+    def look(self, follow: Callable[[Result], object]) -> Iterator[None]:
+        """The folder's names against the ledger, in slices; ``follow`` is told of each new result."""
         ledger = self._reading.ledger
-        if self._due.is_due():
-            names = set(filter(None, map(id_of, self._due.look())))
-            known = ledger.ids()
-            for task_id in known - names:
-                if not files.exists(self._place.result_path(task_id)):
-                    ledger.forget(task_id)
-            self._unread = list(names - known)
-        new = self._read_awaited()
-        halves = [result for task_id in list(self._halves) if (result := self._read(task_id)) is not None]
-        ends_at = self._place.clock.monotonic() + budget_seconds
-        while self._unread and self._place.clock.monotonic() <= ends_at:
-            result = self._read(self._unread.pop())
+        gone, fresh = ledger.ids(), list[str]()
+        for names in self._due.slices():
+            ids = [task_id for task_id in map(id_of, names) if task_id is not None]
+            fresh += [task_id for task_id in ids if task_id not in gone]
+            gone.difference_update(ids)
+            yield
+        for task_id in gone:
+            if not files.exists(self._place.result_path(task_id)):
+                ledger.forget(task_id)
+        while fresh:
+            result = self._read(fresh.pop())
             if result is not None:
-                new.append(result)
-        return new + halves
+                follow(result)
+            if len(fresh) % READ_SLICE == 0:
+                yield
+        self._due.confirm()
+
+    def revisit(self) -> list[Result]:
+        """New results among those that somebody waits for, and those that were not whole when they were seen."""
+        halves = list(self._halves)
+        return self._read_awaited() + [new for task_id in halves if (new := self._read(task_id)) is not None]
 
     def awaited(self) -> list[Result]:
         """New results that somebody waits for, when the folder has changed since the last time."""
@@ -60,10 +71,6 @@ class ResultsWatch:
 
     def _read_awaited(self) -> list[Result]:
         return [result for task_id in self._bell.awaited_results if (result := self._read(task_id)) is not None]
-
-    def catch_up(self) -> list[Result]:
-        """All results not seen before."""
-        return self.settle(budget_seconds=float("inf"))
 
     def _read(self, task_id: str) -> Result | None:
         """The result, noted, when it is new and whole; None otherwise."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from taskspool.engine.names import MAX_NAME_CHARS, MAX_TYPE_CHARS, check_name, is_task_id
+from taskspool.engine.options import ON_CONFLICT, PLAIN, Options, check_options, check_seconds
 from taskspool.errors import InvalidRequest
+
+__all__ = [
+    "MAX_NAME_CHARS", "MAX_TYPE_CHARS", "NOTHING_PAUSED", "TRANSITIONS", "CancelRequest", "Claim", "Counts",
+    "JsonValue", "Lease", "NewTask", "Pauses", "Priority", "Progress", "Result", "Snapshot", "State", "Step",
+    "SweepReport", "Task", "check_name", "check_new", "is_task_id",
+]
 
 JsonValue = Any
 """What ``json.loads`` returns: None, bool, int, finite float, str, list, dict with str keys."""
-
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MAX_TYPE_CHARS = 128
-MAX_NAME_CHARS = 128
 
 
 class State(StrEnum):
@@ -43,7 +46,14 @@ TRANSITIONS: Mapping[str, tuple[tuple[State | None, State | None], ...]] = {
     "complete": ((State.CLAIMED, State.DONE),),
     "fail": ((State.CLAIMED, State.SCHEDULED), (State.CLAIMED, State.DEAD)),
     "release": ((State.CLAIMED, State.READY), (State.CLAIMED, State.SCHEDULED)),
-    "expire": ((State.CLAIMED, State.READY), (State.CLAIMED, State.DEAD)),
+    "expire": (
+        (State.CLAIMED, State.READY), (State.CLAIMED, State.SCHEDULED), (State.CLAIMED, State.DEAD),
+        (State.READY, State.DEAD), (State.SCHEDULED, State.DEAD),
+    ),
+    "cancel": (
+        (State.SCHEDULED, State.CANCELLED), (State.READY, State.CANCELLED), (State.CLAIMED, State.CANCELLED),
+    ),
+    "retry": ((State.DEAD, State.READY), (State.CANCELLED, State.READY)),
     "prune": ((State.DONE, None), (State.DEAD, None), (State.CANCELLED, None)),
 }
 """verb -> the moves it may make, (from, to); None is nowhere. The exam of the stores walks this table."""
@@ -63,11 +73,59 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to a task: a verb, when, and who did it.
+
+    ``state`` is where it went; ``claimed_at`` when the attempt began that this step ended; ``reason`` the error, or
+    why it was done.
+    """
+
+    verb: str
+    at: datetime
+    state: State
+    worker: str | None = None
+    attempt: int | None = None
+    claimed_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a worker says it is: ``percent`` in 0..100, ``message`` for people."""
+
+    percent: float | None
+    message: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Who wants something stopped, why, and since when. A running task that has one can only end as cancelled."""
+
+    by: str
+    reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """What is not handed out, and who wanted that, when and why: the ``queue`` as a whole, ``types`` by name."""
+
+    queue: CancelRequest | None = None
+    types: Mapping[str, CancelRequest] = field(default_factory=dict)
+
+
+NOTHING_PAUSED = Pauses()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What was asked for, and what has become of the attempts so far.
 
     ``attempts`` counts runs that failed, ``crashes`` runs whose worker died or fell silent; they are kept apart
     because a crash does not use up a retry. ``not_before`` is None unless the task waits for its time.
+    ``history`` holds what ended its earlier attempts, oldest first; what its place, its lease and its result tell is
+    not told twice (``history.story_of`` puts all of it together). ``checkpoint`` is what a worker kept for the next.
     """
 
     id: str
@@ -81,22 +139,59 @@ class Task:
     crashes: int = 0
     not_before: datetime | None = None
     last_error: str | None = None
+    options: Options = PLAIN
+    history: tuple[Step, ...] = ()
+    progress: Progress | None = None
+    checkpoint: JsonValue = None
 
     @property
     def next_attempt(self) -> int:
         """Number of the run that comes next, from 1."""
         return self.attempts + self.crashes + 1
 
+    @property
+    def was_started(self) -> bool:
+        """Whether an attempt on it has ended, since it was created or last retried."""
+        return self.attempts + self.crashes > 0
+
+    @property
+    def counts_from(self) -> datetime:
+        """When its total time began: at its creation, or at its last retry by a person."""
+        return next((step.at for step in reversed(self.history) if step.verb == "retry"), self.created_at)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its total time is over."""
+        total = self.options.total_timeout_seconds
+        return None if total is None else self.counts_from + timedelta(seconds=total)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is given up while it waits: nobody started it, or its total time is over. None: never."""
+        if self.options is PLAIN:
+            return None
+        start_before = None if self.was_started else self.options.start_before
+        return min((end for end in (start_before, self.ends_at) if end is not None), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task as it is asked for, before it has an id. Checked by ``check_new``."""
+    """A task as it is asked for, before it has an id. Checked by ``check_new``.
+
+    ``delay_seconds`` or ``run_at`` (one of them) keep it in ``scheduled/`` until then. ``on_conflict`` says what
+    happens when an unfinished task has the same ``options.unique_key``: the ``existing`` one is returned, this one is
+    ``reject``ed, or it takes the place of one that waits (``replace``).
+    """
 
     type: str
     data: JsonValue
     requester: str = "http-client"
     priority: Priority = Priority.NORMAL
     max_retries: int = 0
+    delay_seconds: float = 0.0
+    run_at: datetime | None = None
+    options: Options = PLAIN
+    on_conflict: str = "existing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +218,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The one reply a finished task gets. ``status`` is ``success`` or ``error``."""
+    """The one reply a finished task gets. ``status`` is ``success``, ``error`` or ``cancelled``."""
 
     task_id: str
     worker: str
@@ -140,6 +235,11 @@ class Result:
         return self.status == "success"
 
     @property
+    def state(self) -> State:
+        """The final state that goes with it."""
+        return State.DONE if self.status == "success" else State.CANCELLED if self.status == "cancelled" else State.DEAD
+
+    @property
     def duration_seconds(self) -> float | None:
         """From claim to completion; None when a foreign worker wrote the result."""
         return None if self.claimed_at is None else (self.completed_at - self.claimed_at).total_seconds()
@@ -149,7 +249,8 @@ class Result:
 class Snapshot:
     """A task and where it was at the instant of looking.
 
-    ``worker`` is who holds it, or who finished it; ``lease`` only while claimed by one of ours.
+    ``worker`` is who holds it, or who finished it; ``lease`` only while claimed by one of ours, and ``seen_at`` its
+    last sign of life.
     """
 
     task: Task
@@ -157,6 +258,7 @@ class Snapshot:
     updated_at: datetime
     worker: str | None = None
     lease: Lease | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,29 +287,15 @@ class SweepReport:
     promoted: int = 0
     adopted: int = 0
     finished: int = 0
+    cancelled: int = 0
     quarantined: int = 0
     removed_temporary: int = 0
+    pruned: int = 0
 
     @property
     def total(self) -> int:
-        return (self.expired + self.buried + self.promoted + self.finished + self.quarantined
-                + self.removed_temporary)
-
-
-def is_task_id(text: object) -> bool:
-    """Whether ``text`` is a lower-case UUID text: the only thing that may become part of a path."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
-
-
-def check_name(field: str, text: object, max_chars: int = MAX_NAME_CHARS) -> str:
-    """``text`` if it is a name: 1..max_chars characters, none of them a control character or half a character.
-
-    Raises InvalidRequest naming ``field``.
-    """
-    rule = f"a text of 1..{max_chars} characters without control characters"
-    if not isinstance(text, str) or not 1 <= len(text) <= max_chars or not text.isprintable():
-        raise InvalidRequest(f"{field} must be {rule}", field=field, rule=rule)
-    return text
+        return (self.expired + self.buried + self.promoted + self.finished + self.cancelled + self.quarantined
+                + self.removed_temporary + self.pruned)
 
 
 def check_new(new: NewTask) -> NewTask:
@@ -218,4 +306,11 @@ def check_new(new: NewTask) -> NewTask:
         raise InvalidRequest("data must be a JSON object", field="data", rule="object")
     if type(new.max_retries) is not int or not 0 <= new.max_retries <= 1000:
         raise InvalidRequest("max_retries must be a whole number in 0..1000", field="max_retries", rule="0..1000")
+    check_seconds("delay", new.delay_seconds)
+    if new.delay_seconds and new.run_at is not None:
+        raise InvalidRequest("delay and run_at contradict each other: give one", field="run_at", rule="not with delay")
+    if new.on_conflict not in ON_CONFLICT:
+        rule = "|".join(ON_CONFLICT)
+        raise InvalidRequest(f"on_conflict must be one of {rule}", field="on_conflict", rule=rule)
+    check_options(new.options)
     return new

@@ -30,6 +30,8 @@ IS_QUICK = "taskspool.is_quick"
 """Key in ``app.extensions`` of what says whether a request may run on the event loop."""
 PAGE_POLICY = "taskspool.page_policy"
 """Key in the environ by which a view asks for other headers than an API answer has (``page_headers``)."""
+MORE_HEADERS = "taskspool.more_headers"
+"""Key in the environ of headers that the answer carries, also when it is an error."""
 
 _ALWAYS = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"), ("X-Frame-Options", "DENY"),
            ("Cross-Origin-Resource-Policy", "same-origin")]
@@ -39,7 +41,7 @@ API_HEADERS = [*_ALWAYS, ("Cache-Control", "no-store"),
                ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")]
 PAGE_HEADERS = [*_ALWAYS, ("Cache-Control", "no-cache"), ("Cross-Origin-Opener-Policy", "same-origin"),
                 ("Content-Security-Policy", _PAGE_SOURCES)]
-EXPOSED = "Location, Retry-After, X-Request-ID, Preference-Applied"
+EXPOSED = "Location, Retry-After, X-Request-ID, Preference-Applied, Task-Status"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -139,8 +141,9 @@ def guarded(app: WSGIApplication, gates: Iterable[guard.Gate]) -> WSGIApplicatio
 def preflighted(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplication:
     """``app``, with the answer to a browser that asks whether a ``trusted`` origin may send JSON."""
     allowed = Response(status=204, headers={
-        "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Prefer, X-Request-ID, X-Worker-Name",
+        "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID, "
+                                        "X-Worker-Name",
         "Access-Control-Max-Age": "600",
     })
 
@@ -166,6 +169,7 @@ def dressed(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplication:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             headers.append(("X-Request-ID", request_id))
             headers.extend(environ.get(PAGE_POLICY, API_HEADERS))
+            headers.extend(environ.get(MORE_HEADERS, ()))
             if trusted:
                 headers.extend(_cors(environ, trusted))
             if access.isEnabledFor(logging.INFO) and not waiting.is_parked(environ):

@@ -3,13 +3,14 @@
 Every request is read completely on the event loop, so a slow client costs a socket and no thread. Then the WSGI app
 is called once: *inline* when the door says that the request is quick (it neither syncs a file nor lists a folder;
 the hop to a thread costs more than such a request itself), else in a bounded pool of threads. A request whose view
-answers "park me" waits on the event loop (see ``web.waiting``).
+answers "park me" waits on the event loop (see ``web.waiting``), and so does one that is told events (``web.streams``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from taskspool.errors import InvalidRequest, PayloadTooLarge, TaskspoolError
+from taskspool.errors import InvalidRequest, PayloadTooLarge, StoreUnavailable, TaskspoolError
+from taskspool.web.streams import BEAT, BEAT_SECONDS, GREETING
 from taskspool.web.waiting import SEAT, Answer, Parked, Seat, ask, ask_again, is_parked
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+    from taskspool.web.streams import Stream
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,6 +51,9 @@ DRAIN_BYTES = 32 << 20
 _NAMES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH", b"host": "HTTP_HOST",
           b"user-agent": "HTTP_USER_AGENT", b"accept": "HTTP_ACCEPT", b"accept-encoding": "HTTP_ACCEPT_ENCODING",
           b"connection": "HTTP_CONNECTION"}
+
+
+log = logging.getLogger("taskspool.web")
 
 
 class Front:
@@ -82,10 +89,15 @@ class Front:
         parked: Parked | None = environ[SEAT].parked
         if parked is not None:
             answer = await self._hold(environ, parked, is_inline, receive)
-        if answer is not None:
-            if is_unread:
-                answer.headers.append(("Connection", "close"))
+        if answer is None:
+            return
+        if is_unread:
+            answer.headers.append(("Connection", "close"))
+        stream: Stream | None = environ[SEAT].stream
+        if stream is None:
             await _send(answer, send)
+        else:
+            await self._tell(answer, stream, receive, send)
 
     def environ(self, scope: Scope, body: bytes = b"") -> WSGIEnvironment:
         """The WSGI environ of ``scope``, with a seat in the waiting room, and the body if it is known by now."""
@@ -163,6 +175,31 @@ class Front:
             return _unless_gone(answer, environ, gone)
         finally:
             gone.cancel()
+
+    async def _tell(self, answer: Answer, stream: Stream, receive: Receive, send: Send) -> None:
+        """Send the head, and then what ``stream`` has, until its client leaves or the server stops."""
+        loop = asyncio.get_running_loop()
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await send(_head(answer))
+            chunk: bytes | None = GREETING
+            while not self._is_stopping and not gone.done():
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                rung: asyncio.Future[bool] = loop.create_future()
+                stream.join(lambda rung=rung: _wake(loop, rung))  # type: ignore[misc]  # binds this round's
+                chunk = stream.ready()
+                if chunk is None:
+                    chunk = await loop.run_in_executor(self._pool, stream.fetch)
+                if not chunk and not await self._ring(rung, gone, BEAT_SECONDS):
+                    chunk = BEAT
+            await send({"type": "http.response.body", "body": b""})
+        except StoreUnavailable as error:
+            log.warning("a stream of events ends: %s", error)  # its reader comes back, and says where it was
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            stream.close()
 
     async def _ring(self, rung: asyncio.Future[bool], gone: asyncio.Future[None], seconds: float) -> bool:
         """Whether the bell rang before time was up, the client left or the server stops."""
@@ -275,7 +312,11 @@ def _unless_gone(answer: Answer, environ: WSGIEnvironment, gone: asyncio.Future[
     return None
 
 
-async def _send(answer: Answer, send: Send) -> None:
+def _head(answer: Answer) -> Message:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    await send({"type": "http.response.start", "status": int(answer.status[:3]), "headers": headers})
+    return {"type": "http.response.start", "status": int(answer.status[:3]), "headers": headers}
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    await send(_head(answer))
     await send({"type": "http.response.body", "body": answer.body()})

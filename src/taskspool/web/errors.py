@@ -12,6 +12,7 @@ with ``type``, ``title``, ``status`` and ``detail`` beside it.
     ├── Misdirected        421  the Host header is not one of ours
     ├── NotJson            400  the body does not say that it is JSON; 400 is what the clients of seed 002 know
     ├── UnsupportedMedia   415  the body is compressed
+    ├── TooManyStreams     503  as many readers of events as there may be are open
     └── InternalError      500  a fault of ours; its reason stands in the log and nowhere else
 """
 
@@ -70,6 +71,11 @@ class UnsupportedMedia(InvalidRequest):
     status = 415
 
 
+class TooManyStreams(TaskspoolError):
+    code = "TOO_MANY_STREAMS"
+    status = 503
+
+
 class InternalError(TaskspoolError):
     code = "INTERNAL_ERROR"
     status = 500
@@ -90,7 +96,7 @@ def render(error: TaskspoolError, environ: WSGIEnvironment) -> Response:
                   "detail": error.message}
         content_type = PROBLEM
     response = Response(encode(shape), error.status, content_type=content_type)
-    if isinstance(error, (StoreUnavailable, ResultPending)):
+    if isinstance(error, (StoreUnavailable, ResultPending, TooManyStreams)):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 

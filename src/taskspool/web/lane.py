@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_LANE_BYTES = 64 * 1024
 """Largest declared body of a request in the fast lane."""
+MAX_IN_A_ROW = 16
+"""So many requests that came in one piece are answered at once; what is behind them takes the usual way, in turns with
+everybody else: a thousand on one connection would keep the others waiting."""
 
 log = logging.getLogger("taskspool.web")
 
@@ -30,6 +33,11 @@ class FastLane(Protocol):
     _in_lane = False
     _lane_body = b""
     _keeps_alive = True
+    _in_a_row = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._in_a_row = 0
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._in_lane = self._may_take_lane()
@@ -37,6 +45,7 @@ class FastLane(Protocol):
             super().on_headers_complete()
             return
         self.head_since = None
+        self._in_a_row += 1
         self._lane_body = b""
         self._keeps_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
 
@@ -69,6 +78,8 @@ class FastLane(Protocol):
         """Whether this request is quick, small, and the only one on its connection. Completes the scope."""
         is_alone = cast(Any, self.cycle) is None or self.cycle.response_complete
         if self.expect_100_continue or self.pipeline or not is_alone or self.flow.write_paused:
+            return False
+        if self._in_a_row >= MAX_IN_A_ROW:
             return False
         if not self.url.startswith(b"/") or self.parser.should_upgrade():
             return False

@@ -26,22 +26,28 @@ from taskspool.web.port import listen
 from taskspool.web.protocol import IDLE_SECONDS, Protocol
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask import Flask
 
 STOP_SECONDS = 3
 """How long requests may go on after the signal; what is not done then is cut off."""
 MAX_CONNECTIONS = 12_000
+ACCEPTED_AT_ONCE = 64
+"""asyncio takes so many new connections in one go (it calls that backlog); in between it serves those it has."""
+WAITING_TO_CONNECT = 4096
+"""How many may wait in the kernel."""
 
 
 class Serving:
     """A server to run once, in any thread: ``run`` blocks until ``stop`` (any thread) or a signal (main thread)."""
 
-    def __init__(self, app: Flask, settings: Settings, *, is_quick: Callable[[str, str], bool] | None = None,
-                 host: str | None = None, port: int | None = None) -> None:
+    def __init__(self, app: Flask | WSGIApplication, settings: Settings, *,
+                 is_quick: Callable[[str, str], bool] | None = None, host: str | None = None,
+                 port: int | None = None) -> None:
         """Binds the port. Raises RefusedToStart."""
         self.sockets = listen(settings.host if host is None else host, settings.port if port is None else port)
         self.host, self.port = self.sockets[0].getsockname()[:2]
-        self._front = Front(app, is_quick=is_quick or app.extensions[IS_QUICK],
+        self._front = Front(app, is_quick=is_quick or cast("Flask", app).extensions[IS_QUICK],
                             max_body_bytes=settings.max_task_bytes + ENVELOPE_BYTES)
         self.protocol = type("Limited", (FastLane,), {"max_connections": allow_many_files()})
         self._server = _Server(_config(self._front, self.protocol), self._front)
@@ -58,10 +64,10 @@ class Serving:
         self._server.should_exit = True
 
 
-def serve(app: Flask, settings: Settings, *, is_quick: Callable[[str, str], bool] | None = None,
+def serve(app: Flask | WSGIApplication, settings: Settings, *, is_quick: Callable[[str, str], bool] | None = None,
           host: str | None = None, port: int | None = None,
           on_ready: Callable[[str, int], None] | None = None) -> None:
-    """Serve an app of ``web.app.build_app`` until SIGINT or SIGTERM.
+    """Serve an app of ``web.app.build_app``, or one that calls such apps, until SIGINT or SIGTERM.
 
     ``is_quick(method, path)``: see ``web.bridge``; None takes what the app's routes say.
     ``on_ready(host, port)`` is called once it listens. Raises RefusedToStart: the port is taken, or not allowed.
@@ -84,7 +90,7 @@ def _config(front: Front, protocol: type[FastLane]) -> uvicorn.Config:
         proxy_headers=False,  # nobody stands in front of us whose X-Forwarded-For we would believe
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
-        backlog=4096,
+        backlog=ACCEPTED_AT_ONCE,
     )
 
 
@@ -95,11 +101,16 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._front = front
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(WAITING_TO_CONNECT)  # asyncio has just set it to what it takes in one go
+
     async def on_tick(self, counter: int) -> bool:
-        if counter % 10 == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                cast(Protocol, connection).drop_if_late(now)
+        """Ten times a second a tenth of the connections: to cut off thousands at once would keep the others waiting."""
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections)[counter % 10::10]:
+            cast(Protocol, connection).drop_if_late(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -45,7 +45,8 @@ _RULES = {
     "missing": "is missing", "string_type": "must be a string", "int_type": "must be a whole number",
     "float_type": "must be a number", "bool_type": "must be true or false", "dict_type": "must be a JSON object",
     "list_type": "must be an array", "tuple_type": "must be an array", "model_type": "must be a JSON object",
-    "finite_number": "must be finite",
+    "finite_number": "must be finite", "none_required": "is not possible here", "datetime_type": "must be a time",
+    "literal_error": "is not one of the words it may be",
 }
 _BOUNDS = {
     "greater_than_equal": "must be at least {ge}", "less_than_equal": "must be at most {le}",

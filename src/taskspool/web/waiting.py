@@ -22,6 +22,8 @@ from taskspool.clock import SystemClock
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from taskspool.web.streams import Stream
+
 SEAT = "taskspool.seat"
 """Key of the ``Seat`` in the WSGI environ."""
 
@@ -43,14 +45,16 @@ class Seat:
     """One request's place in the waiting room: where its view and whoever called it leave word for each other.
 
     ``may_wait`` False: this is the last look, answer with what there is. ``parked``: the view asks to wait.
+    ``stream``: the body that follows the answer's head, and may never end.
     ``give_back``: called when the answer cannot be delivered because its client has left.
     """
 
-    __slots__ = ("give_back", "may_wait", "parked")
+    __slots__ = ("give_back", "may_wait", "parked", "stream")
 
     def __init__(self) -> None:
         self.may_wait = True
         self.parked: Parked | None = None
+        self.stream: Stream | None = None
         self.give_back: Callable[[], None] | None = None
 
 
@@ -126,7 +130,7 @@ def in_thread(app: WSGIApplication) -> WSGIApplication:
         if seat.parked is not None:
             answer = _wait(app, environ, seat.parked)
         start_response(answer.status, answer.headers)
-        return answer.chunks
+        return answer.chunks if seat.stream is None else seat.stream.chunks()
 
     return waiting
 

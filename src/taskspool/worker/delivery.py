@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from taskspool.client import backoff_seconds
+from taskspool.client_call import backoff_seconds
 from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import Claim
-from taskspool.errors import Conflict, InvalidRequest, NotFound, ServerUnreachable, StoreUnavailable
-from taskspool.worker.execution import Outcome, Success, readable
+from taskspool.errors import (
+    Conflict, InvalidRequest, NotFound, ServerUnreachable, StoreUnavailable, TaskCancelled,
+)
+from taskspool.worker.contact import Contact
+from taskspool.worker.execution import Outcome, Putoff, Success, readable
 from taskspool.worker.source import WorkSource
 
 MAX_FAULTS = 5
@@ -18,20 +21,27 @@ MAX_FAULTS = 5
 log = logging.getLogger("taskspool.worker")
 
 
-def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[[float], bool]) -> bool:
-    """Complete or fail ``claim``. True when the queue has taken an answer; False when there was nothing to be done.
+def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[[float], bool],
+            contact: Contact | None = None) -> bool:
+    """Complete, fail or put off ``claim``. True when the queue has taken an answer; False when there was nothing to be
+    done.
 
     An outage is waited out, however long. A result the queue refuses, or breaks on again and again, fails the task
     with the reason; if even that cannot be said, the task is released. ``pause(seconds)`` waits between two attempts
-    and says whether to go on.
+    and says whether to go on. A checkpoint that ``contact`` still has to tell goes first.
     """
     tries = faults = 0
     while True:
         try:
+            _tell_checkpoint(contact, outcome)
             _send(source, claim, outcome)
             return True
+        except TaskCancelled:
+            log.info("task %s was cancelled; its result is dropped", claim.task.id)
+            return False
         except (Conflict, NotFound) as error:
-            log.warning("result of task %s dropped: %s", claim.task.id, error)
+            log.log(logging.INFO if isinstance(outcome, Putoff) else logging.WARNING, "result of task %s dropped: %s",
+                    claim.task.id, error)
             return False
         except (StoreUnavailable, ServerUnreachable) as error:
             if not tries:
@@ -52,9 +62,21 @@ def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[
         tries += 1
 
 
+def _tell_checkpoint(contact: Contact | None, outcome: Outcome) -> None:
+    """What the next attempt, if there is one, will want to know."""
+    if contact is None or isinstance(outcome, Success):
+        return
+    try:
+        contact.tell(only_checkpoint=True)
+    except InvalidRequest as error:
+        log.warning("a checkpoint was refused: %s", error)
+
+
 def _send(source: WorkSource, claim: Claim, outcome: Outcome) -> None:
     if isinstance(outcome, Success):
         source.complete(claim, outcome.data)
+    elif isinstance(outcome, Putoff):
+        source.release(claim, outcome.delay_seconds, outcome.reason)
     else:
         source.fail(claim, outcome)
 

@@ -13,7 +13,8 @@
 A handler is a plain function of one argument (``data``) or two (``data, run``); arguments with a default are its own
 business. What it returns is the task's result and must be JSON. What it raises fails the attempt: ``GiveUp`` for good,
 ``Retry`` after a time of its choice, anything else after the usual backoff; retries happen only as far as the task's
-``max_retries`` allows.
+``max_retries`` allows. ``Snooze`` puts the task off, and counts as no attempt. With ``run`` a handler shows progress,
+keeps checkpoints, and learns that it should stop: see ``run.Run``.
 The decorator marks the function and nothing else; ``load_handlers`` collects the marked ones.
 """
 
@@ -31,36 +32,15 @@ from typing import Any, TypeVar
 
 from taskspool.engine.task import JsonValue, check_name
 from taskspool.errors import InvalidRequest, RefusedToStart
+from taskspool.worker.contact import Cancelled
+from taskspool.worker.run import GiveUp, Retry, Run, Snooze
+
+__all__ = ["Cancelled", "GiveUp", "Handler", "Handlers", "Retry", "Run", "Snooze", "handler", "load_handlers"]
 
 HandlerFunction = Callable[..., JsonValue]
 Function = TypeVar("Function", bound=HandlerFunction)
 _MARK = "__taskspool_types__"
-MAX_AFTER_SECONDS = 31_536_000.0
 BUILTIN = "taskspool.worker.builtin"
-
-
-class Retry(Exception):
-    """Raised by a handler: it did not work now, try again after ``after_seconds`` (0 to a year)."""
-
-    def __init__(self, after_seconds: float, message: str = "the handler asked to be tried again later") -> None:
-        super().__init__(message)
-        self.after_seconds = max(0.0, min(float(after_seconds), MAX_AFTER_SECONDS))
-
-
-class GiveUp(Exception):
-    """Raised by a handler: it will never work, do not try again whatever retries are left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One attempt on one task by one worker. ``attempt`` counts from 1."""
-
-    task_id: str
-    type: str
-    requester: str
-    attempt: int
-    worker: str
-    previous_error: str | None = None
 
 
 def handler(*types: str) -> Callable[[Function], Function]:

@@ -1,18 +1,25 @@
-"""Signs of life beside running handlers: one beat for everything in hand, at a third of the shortest lease."""
+"""Signs of life beside running handlers, and what goes along with them.
+
+One beat for everything in hand, at a third of the shortest lease or the source's own rhythm; it brings back whose lease
+is lost and who is to stop. Between the beats, once a second, what handlers said of their progress.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from taskspool.engine.task import Claim
-from taskspool.errors import TaskspoolError
+from taskspool.errors import Conflict, InvalidRequest, NotFound, TaskspoolError
 from taskspool.worker.hand import Hand
 from taskspool.worker.source import WorkSource
 
 BEATS_PER_LEASE = 3
-IDLE_SECONDS = 0.5
-"""How soon a claim with a lease is noticed after there was none."""
+TICK_SECONDS = 0.5
+"""How soon a new claim is noticed."""
+TELL_SECONDS = 1.0
+"""Progress of one task is sent at most so often."""
 
 log = logging.getLogger("taskspool.worker")
 
@@ -23,6 +30,8 @@ class Heartbeat:
     def __init__(self, source: WorkSource, hand: Hand) -> None:
         self._source = source
         self._hand = hand
+        self._beaten_at = time.monotonic()
+        self._told_at = self._beaten_at
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -34,28 +43,56 @@ class Heartbeat:
         self._stopping.set()
 
     def _run(self) -> None:
-        pause = IDLE_SECONDS
-        while not self._stopping.wait(pause):
-            claims = [claim for claim in self._hand.held() if claim.lease.lease_seconds > 0]
-            pause = pause_seconds(claims)
-            if claims:
+        tick = TICK_SECONDS
+        while not self._stopping.wait(tick):
+            claims = self._hand.held()
+            now = time.monotonic()
+            pause = pause_seconds(claims, self._source.beat_seconds)
+            tick = min(TICK_SECONDS, pause)
+            if not claims:
+                self._beaten_at = self._told_at = now
+                continue
+            if now - self._beaten_at >= pause - tick / 2:
+                self._beaten_at = now
                 self._beat(claims)
+            if now - self._told_at >= TELL_SECONDS - TICK_SECONDS / 2:
+                self._told_at = now
+                self._tell(claims)
 
     def _beat(self, claims: list[Claim]) -> None:
         try:
-            lost = self._source.extend(claims)
+            heard = self._source.extend(claims)
         except TaskspoolError as error:
             log.warning("heartbeat failed, trying again: %s", error)
             return
         except Exception:  # whatever else goes wrong, a heart that stops would cost every task in hand
             log.exception("heartbeat failed, trying again")
             return
-        for claim in self._hand.lose(lost):
-            log.warning("lease of task %s lost: it was given to another worker; its result will be dropped",
+        for claim in self._hand.cancel(heard.cancelled):
+            log.info("task %s is to be cancelled: its handler is told", claim.task.id)
+        for claim in self._hand.lose(heard.lost):
+            log.warning("lease of task %s lost: it was taken from this worker; its result will be dropped",
                         claim.task.id)
 
+    def _tell(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            contact = self._hand.contact(claim)
+            if contact is None:
+                continue
+            try:
+                contact.tell()
+            except (Conflict, NotFound):
+                self._hand.lose([claim.lease.token])
+            except InvalidRequest as error:
+                log.warning("what the handler of task %s said was refused: %s", claim.task.id, error)
+            except TaskspoolError as error:  # the others would wait as long for the same: the next beat must not
+                log.info("progress of task %s is sent again: %s", claim.task.id, error)
+                return
+            except Exception:  # as above: a heart that stops would cost every task in hand
+                log.exception("progress of task %s could not be sent", claim.task.id)
 
-def pause_seconds(claims: list[Claim]) -> float:
-    """How long until the next beat: a third of the shortest lease among ``claims``, less while nothing is held."""
-    shortest = min((claim.lease.lease_seconds for claim in claims), default=None)
-    return IDLE_SECONDS if shortest is None else min(shortest / BEATS_PER_LEASE, 20.0)
+
+def pause_seconds(claims: list[Claim], beat_seconds: float) -> float:
+    """How long until the next beat: a third of the shortest lease among ``claims``, at most ``beat_seconds``."""
+    leases = [claim.lease.lease_seconds for claim in claims if claim.lease.lease_seconds > 0]
+    return min([beat_seconds, *(seconds / BEATS_PER_LEASE for seconds in leases)])

@@ -19,16 +19,19 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from queue import Empty, SimpleQueue
 
-from taskspool.client import Client, backoff_seconds
+from taskspool.client import Client
+from taskspool.client_call import backoff_seconds
 from taskspool.engine.lifecycle import open_queue
 from taskspool.engine.sweep import Sweeper
 from taskspool.engine.task import Claim, check_name
 from taskspool.errors import InvalidRequest, TaskspoolError
 from taskspool.settings import Settings
+from taskspool.worker.contact import Contact
 from taskspool.worker.delivery import deliver
-from taskspool.worker.execution import execute
+from taskspool.worker.execution import Putoff, execute
 from taskspool.worker.hand import Hand
 from taskspool.worker.handlers import Handlers
 from taskspool.worker.heartbeat import Heartbeat
@@ -160,13 +163,21 @@ class Worker:
 
     def _run_one(self, claim: Claim) -> None:
         began = time.monotonic()
-        outcome = execute(claim, self._handlers)
+        contact = self._hand.contact(claim)
+        outcome = execute(claim, self._handlers, contact)
         if not self._hand.begin_finish(claim):
-            log.warning("result of task %s dropped: it is not this worker's any more", claim.task.id)
-        elif deliver(self._source, claim, outcome, self._pause_delivery):
+            log.info("result of task %s dropped: it is not this worker's any more", claim.task.id)
+        elif contact is not None and contact.is_ended:
+            self._let_go(claim)
+        elif deliver(self._source, claim, outcome, self._pause_delivery, contact):
             with self._counting:
                 self.finished += 1
             log.debug("task %s: %s in %.3f s", claim.task.id, type(outcome).__name__, time.monotonic() - began)
+
+    def _let_go(self, claim: Claim) -> None:
+        """The handler of a task that is to be cancelled has ended: whatever it gave, the task ends as cancelled."""
+        if deliver(self._source, claim, Putoff(0.0, "cancelled"), self._pause_delivery):
+            log.info("task %s was cancelled; its handler has stopped", claim.task.id)
 
     def _next(self) -> Claim | None:
         """The next task to run; None: this runner ends."""
@@ -187,7 +198,7 @@ class Worker:
         """Tasks for as many runners as are free, all in hand from here on; may be none."""
         claims = self._claim(self._concurrency if self._once else self._free)
         for claim in claims:
-            self._hand.take(claim)
+            self._hand.take(claim, Contact(partial(self._source.tell, claim)))
         self._is_last_look = self._once or self._failure is not None or (self._until_idle and not claims)
         return claims
 
@@ -238,7 +249,7 @@ class Worker:
 
     def _release(self, claim: Claim) -> None:
         try:
-            self._source.release(claim)
+            self._source.release(claim, reason="the worker stops", is_urgent=True)
             log.info("task %s given back undone", claim.task.id)
         except TaskspoolError as error:
             log.warning("task %s could not be given back: %s", claim.task.id, error)

@@ -5,45 +5,67 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.task import Claim, JsonValue
+from taskspool.errors import Conflict, NotFound
+from taskspool.worker.contact import Said
+
+FOLDER_BEAT_SECONDS = 1.0
+"""How soon a worker on the folder learns that a task is to be cancelled."""
 
 log = logging.getLogger("taskspool.worker")
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the queue answers to a sign of life: the tokens that are lost, and those whose task is to be cancelled."""
+
+    lost: Collection[str] = ()
+    cancelled: Collection[str] = ()
+
+
 class WorkSource(Protocol):
-    """The five verbs of a worker: claim, extend, complete, fail, release.
+    """The five verbs of a worker: claim, extend (alone, or to tell something), complete, fail, release.
 
     All raise the errors of ``taskspool.errors``: LeaseLost or NotFound when the task is no longer this worker's;
     StoreUnavailable or ServerUnreachable when the same call may be made again. Safe for many threads.
     """
 
+    beat_seconds: float
+    """How long ``extend`` may wait at most, whatever the leases allow."""
+
     def claim(self, types: Sequence[str], max_tasks: int, wait_seconds: float) -> list[Claim]:
         """Up to ``max_tasks`` tasks of ``types``, waiting up to ``wait_seconds`` for the first. May be empty."""
 
-    def extend(self, claims: Sequence[Claim]) -> Collection[str]:
-        """One sign of life for all ``claims``; the tokens among theirs that are lost."""
+    def extend(self, claims: Sequence[Claim]) -> Heard:
+        """One sign of life for all ``claims``; what is to be known of them."""
+
+    def tell(self, claim: Claim, said: Said) -> bool:
+        """Store progress and checkpoint. Whether somebody wants the task cancelled."""
 
     def complete(self, claim: Claim, data: JsonValue) -> None: ...
 
     def fail(self, claim: Claim, failure: Failure) -> None: ...
 
-    def release(self, claim: Claim) -> None:
-        """Give the task back undone; costs no attempt."""
+    def release(self, claim: Claim, delay_seconds: float = 0.0, reason: str = "", *, is_urgent: bool = False) -> None:
+        """Give the task back undone, to wait ``delay_seconds``; costs no attempt. ``is_urgent``: there is no time."""
 
     def interrupt(self) -> None:
         """End a waiting ``claim`` soon, and let no later one wait."""
 
 
 class FolderSource:
-    """Work from a queue in this process. A claim lasts as long as the process lives: no lease, no heartbeat.
+    """Work from a queue in this process. A claim lasts as long as the process lives, if the task asks for no lease of
+    its own; a beat looks whether it is still ours and wanted.
 
     ``look`` asks for a rescan of the folder: a task another process put there is seen then, or at the next tick.
     """
 
     def __init__(self, queue: Queue, worker: str, look: Callable[[], None] = lambda: None) -> None:
+        self.beat_seconds = FOLDER_BEAT_SECONDS
         self._queue = queue
         self._worker = worker
         self._look = look
@@ -69,8 +91,31 @@ class FolderSource:
     def _take(self, types: Sequence[str], max_tasks: int) -> list[Claim]:
         return self._queue.claim(self._worker, types=types, max_tasks=max_tasks, lease_seconds=0)
 
-    def extend(self, claims: Sequence[Claim]) -> Collection[str]:  # noqa: ARG002  # the process itself is the sign
-        return ()
+    def extend(self, claims: Sequence[Claim]) -> Heard:
+        lost, cancelled = [], []
+        for claim in claims:
+            task_id, token = claim.task.id, claim.lease.token
+            if not self._is_ours(claim):
+                lost.append(token)
+            elif self._queue.cancel_request(task_id) is not None:
+                cancelled.append(token)
+        return Heard(lost, cancelled)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """A lease is kept by this; where there is none, this process's life is the sign, and a look is enough."""
+        if not claim.lease.lease_seconds:
+            lease = self._queue.lease_of(claim.task.id)
+            return lease is not None and lease.token == claim.lease.token
+        try:
+            self._queue.extend(claim.task.id, claim.lease.token)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    def tell(self, claim: Claim, said: Said) -> bool:
+        self._queue.extend(claim.task.id, claim.lease.token, percent=said.percent, message=said.message,
+                           checkpoint=said.checkpoint)
+        return self._queue.cancel_request(claim.task.id) is not None
 
     def complete(self, claim: Claim, data: JsonValue) -> None:
         self._queue.complete(claim.task.id, claim.lease.token, data)
@@ -78,8 +123,9 @@ class FolderSource:
     def fail(self, claim: Claim, failure: Failure) -> None:
         self._queue.fail(claim.task.id, claim.lease.token, failure)
 
-    def release(self, claim: Claim) -> None:
-        self._queue.release(claim.task.id, claim.lease.token)
+    def release(self, claim: Claim, delay_seconds: float = 0.0, reason: str = "",
+                *, is_urgent: bool = False) -> None:  # noqa: ARG002 - a folder is near
+        self._queue.release(claim.task.id, claim.lease.token, delay_seconds=delay_seconds, reason=reason or None)
 
     def interrupt(self) -> None:
         self._is_interrupted = True

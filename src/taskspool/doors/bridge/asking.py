@@ -10,7 +10,7 @@ from flask import request
 from werkzeug.wrappers import Response
 
 from taskspool.clock import to_text
-from taskspool.doors.bridge.models import MAX_WAIT_SECONDS
+from taskspool.doors.bridge.fields import MAX_WAIT_SECONDS
 from taskspool.engine.lifecycle import Queue
 from taskspool.errors import InvalidRequest
 from taskspool.settings import Settings
@@ -54,6 +54,10 @@ class Asking:
             rule = f"a whole number in {low}..{high}"
             raise InvalidRequest(f"{name} must be {rule}", field=name, rule=rule)
         return int(text)
+
+    def address(self, path: str) -> str:
+        """``path`` as this request's client reaches it."""
+        return str(request.environ["SCRIPT_NAME"]) + path
 
     def wait_seconds(self, told: float | None) -> tuple[float, Mapping[str, str]]:
         """How long this request may wait: as its body says (``told``), else ``?wait=``, else ``Prefer: wait=``.

@@ -1,37 +1,37 @@
-"""What clients of the bridge send and get: the shapes of both dialects, as read and as documented."""
+"""What those send who have work done, or look after the queue: the shapes of both dialects, as read and documented."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
+from taskspool.doors.bridge.fields import (
+    WHOLE, By, DelaySeconds, Instant, LeaseSeconds, Name, Reason, SpanSeconds, Tag, UniqueKey,
+)
+from taskspool.engine.options import BACKOFF_KINDS, MAX_TAGS, ON_CONFLICT
 from taskspool.web.shape import Shape
 
-MAX_WAIT_SECONDS = 25
-"""Chrome ends an extension's fetch after 30 s."""
 MAX_TYPES = 100
-MAX_CLAIMS = 100
 MAX_BATCH = 1000
+MAX_MANY = 1000
+"""How many tasks one call retries or cancels at most."""
 
 PRIORITIES = ("urgent", "critical", "high", "normal", "low")
-SUCCESS_WORDS = ("success", "completed", "complete", "done", "ok")
-ERROR_WORDS = ("error", "failed", "failure")
 
 
-def _whole(value: Any) -> Any:
-    """JSON knows one kind of number: 3.0 is a whole one."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+WaitingOrHeld = Literal["scheduled", "ready", "claimed"]
+Retryable = Literal["dead", "cancelled"]
 
 
-WHOLE = BeforeValidator(_whole)
-Name = Annotated[str, Field(min_length=1, max_length=128, json_schema_extra={"format": "name"})]
-"""1..128 printable characters; the engine looks closer. ``format: name`` tells fuzzers what is surely one."""
-Token = Annotated[str, Field(min_length=1, max_length=512)]
-WaitSeconds = Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
-LeaseSeconds = Annotated[int, Field(ge=1, le=86_400), WHOLE]
-DelaySeconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
-Worker = Annotated[Name | None, Field(validation_alias=AliasChoices("worker_id", "worker"))]
+def _as_list(value: Any) -> Any:
+    """One may be told without the brackets."""
+    return [value] if isinstance(value, str) else value
+
+
+SeveralWaiting = Annotated[list[WaitingOrHeld], Field(min_length=1)]
+SeveralRetryable = Annotated[list[Retryable], Field(min_length=1)]
+SeveralTypes = Annotated[list[Name], Field(min_length=1, max_length=MAX_TYPES)]
 
 
 def _example(**body: Any) -> ConfigDict:
@@ -39,10 +39,26 @@ def _example(**body: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
-class Submission(Shape):
-    """A task as it is asked for."""
+class BackoffAsked(Shape):
+    """How long a failed task waits: ``min(cap, base * 2^(n-1))`` before retry n, and up to ``jitter`` of it more."""
 
-    model_config = _example(task_type="calculation", data={"operation": "average", "numbers": [1, 2, 3]})
+    kind: Annotated[str, Field(json_schema_extra={"enum": [*BACKOFF_KINDS]})] = "exponential"
+    base: Annotated[DelaySeconds, Field(description="seconds")] = 1.0
+    cap: Annotated[DelaySeconds, Field(description="seconds")] = 300.0
+    jitter: Annotated[float, Field(ge=0, le=1, description="share of the wait, by chance")] = 0.1
+
+
+def _submission_rules(schema: dict[str, Any]) -> None:
+    """What JSON Schema says of a submission beyond its fields: one way to tell when it begins."""
+    schema["examples"] = [{"task_type": "calculation", "data": {"operation": "average", "numbers": [1, 2, 3]}}]
+    schema["not"] = {"required": ["delay", "run_at"], "properties": {"delay": {"exclusiveMinimum": 0, "type": "number"},
+                                                                     "run_at": {"type": "string"}}}
+
+
+class Wished(Shape):
+    """What any task may be asked for with."""
+
+    model_config = ConfigDict(json_schema_extra=_submission_rules)
 
     type: Annotated[Name, Field(validation_alias=AliasChoices("task_type", "type"), description="what kind of work")]
     data: Annotated[dict[str, Any] | None, Field(
@@ -50,6 +66,30 @@ class Submission(Shape):
     requester: Annotated[Name | None, Field(description="who asks")] = None
     priority: Annotated[str | None, Field(json_schema_extra={"enum": [*PRIORITIES, None]})] = None
     max_retries: Annotated[int, Field(ge=0, le=1000, description="tries after the first"), WHOLE] = 0
+    delay: Annotated[DelaySeconds | None, Field(description="seconds until it may be taken")] = None
+    run_at: Annotated[Instant, Field(validation_alias=AliasChoices("run_at", "schedule_for"),
+                                     description="when it may be taken")] = None
+    backoff: BackoffAsked | None = None
+    timeout: Annotated[SpanSeconds | None, Field(description="seconds one attempt may take")] = None
+    total_timeout: Annotated[SpanSeconds | None, Field(description="seconds from now to its end")] = None
+    lease: Annotated[LeaseSeconds | None, Field(description="seconds its worker may be silent")] = None
+    start_before: Annotated[Instant, Field(description="given up if nobody took it by then")] = None
+    group: Annotated[Name | None, Field(description="what it belongs to")] = None
+    tags: Annotated[list[Tag] | None, Field(max_length=MAX_TAGS)] = None
+
+
+class BatchTask(Wished):
+    """A task as it is asked for, together with others."""
+
+    unique_key: Annotated[None, Field(description="only for tasks that are submitted one by one")] = None
+
+
+class Submission(Wished):
+    """A task as it is asked for."""
+
+    unique_key: Annotated[UniqueKey | None, Field(description="only one unfinished task may have it")] = None
+    on_conflict: Annotated[str | None, Field(
+        json_schema_extra={"enum": [*ON_CONFLICT, None]}, description="if another task has the unique_key")] = None
 
 
 class OlderSubmission(Submission):
@@ -58,219 +98,68 @@ class OlderSubmission(Submission):
     priority: str | None = None
 
 
-class Batch(Shape):
+class ManyTasks(Shape):
     """Tasks that are accepted together or not at all."""
 
-    tasks: Annotated[list[Submission], Field(min_length=1, max_length=MAX_BATCH)]
+    tasks: Annotated[list[BatchTask], Field(min_length=1, max_length=MAX_BATCH)]
 
 
-class ClaimRequest(Shape):
-    """What a worker wants: everything may be left out, the body too."""
+class NamedBatch(ManyTasks):
+    """The same, to be found again as a batch."""
 
-    model_config = _example(worker_id="my-worker", types=["ping", "calculation"], max=1)
-
-    worker: Worker = None
-    types: Annotated[list[Name] | None, Field(
-        min_length=1, max_length=MAX_TYPES, description="only tasks of these types; left out: any")] = None
-    max: Annotated[int, Field(ge=1, le=MAX_CLAIMS, description="how many tasks at most"), WHOLE] = 1
-    wait: Annotated[WaitSeconds | None, Field(description="seconds to wait for a task when there is none")] = None
-    lease: Annotated[LeaseSeconds | None, Field(description="seconds this worker may be silent")] = None
+    name: Annotated[Name | None, Field(description="for people; need not be unique")] = None
 
 
-def _finish_rules(schema: dict[str, Any]) -> None:
-    """What JSON Schema says of ``Finish`` beyond its fields: something must be told, and nothing contradict it."""
+class Wish(Shape):
+    """Who wants something done to a task, and why."""
+
+    model_config = _example(by="me", reason="not needed any more")
+
+    by: By = None
+    reason: Reason | None = None
+
+
+def _many_rules(schema: dict[str, Any]) -> None:
+    """Something must be said: a slip of the pen must not reach everything."""
     told: tuple[dict[str, Any], ...] = (
-        {"status": {"type": "string"}}, {"success": {"type": "boolean"}}, {"data": {}}, {"result": {}},
-        {"error": {"type": ["string", "object"]}}, {"error_message": {"type": "string"}},
+        {"state": {"type": ["array", "string"]}}, {"type": {"type": ["array", "string"]}},
+        {"group": {"type": "string"}}, {"older_than": {"type": "number", "exclusiveMinimum": 0}},
+        {"all": {"const": True}},
     )
-    schema["examples"] = [{"worker_id": "my-worker", "status": "success", "data": {"message": "pong"}}]
+    schema["examples"] = [{"type": "web_scraping", "older_than": 3600, "by": "me"}]
     schema["anyOf"] = [{"required": list(one), "properties": one} for one in told]
-    schema["allOf"] = [
-        {"not": {"required": ["status", "success"],
-                 "properties": {"status": {"enum": list(words)}, "success": {"const": success}}}}
-        for words, success in ((SUCCESS_WORDS, False), (ERROR_WORDS, True))
-    ]
 
 
-class Finish(Shape):
-    """The outcome of a task, in either dialect: ``status`` or ``success`` says which.
+class ManyWish(Wish):
+    """Which tasks, and what for. At least one of state, type, group, older_than, or ``all: true``."""
 
-    Both may stand together, if they agree; without them an error makes it a failure, and data a success.
-    """
+    model_config = ConfigDict(json_schema_extra=_many_rules)
 
-    model_config = ConfigDict(json_schema_extra=_finish_rules)
-
-    status: Annotated[str | None, Field(json_schema_extra={"enum": [*SUCCESS_WORDS, *ERROR_WORDS, None]})] = None
-    success: bool | None = None
-    data: Annotated[Any, Field(validation_alias=AliasChoices("data", "result"))] = None
-    error_message: str | None = None
-    error: str | dict[str, Any] | None = None
-    message: str | None = None
-    retryable: Annotated[bool, Field(description="false: do not try again")] = True
-    retry_after: Annotated[DelaySeconds | None, Field(description="seconds until the next try")] = None
-    lease_token: Token | None = None
-    worker: Worker = None
+    type: Annotated[SeveralTypes | None, BeforeValidator(
+        _as_list, json_schema_input_type=SeveralTypes | Name | None)] = None
+    group: Name | None = None
+    older_than: Annotated[DelaySeconds | None, Field(description="seconds")] = None
+    all: bool = False
+    limit: Annotated[int, Field(ge=1, le=MAX_MANY), WHOLE] = 100
 
 
-class Beat(Shape):
-    """A worker's sign of life for one task."""
+class CancelMany(ManyWish):
+    """``state``: scheduled and ready, unless it says otherwise."""
 
-    lease_token: Token
-
-
-class Running(Shape):
-    task_id: Annotated[str, Field(max_length=64)]
-    lease_token: Token
+    state: Annotated[SeveralWaiting | None, BeforeValidator(
+        _as_list, json_schema_input_type=SeveralWaiting | WaitingOrHeld | None)] = None
 
 
-class Beats(Shape):
-    """A worker's sign of life for all its tasks."""
+class RetryMany(ManyWish):
+    """``state``: dead, unless it says otherwise."""
 
-    running: Annotated[tuple[Running, ...], Field(max_length=1000, strict=False)] = ()
-
-
-class Release(Shape):
-    """A task given back unfinished."""
-
-    lease_token: Token
-    delay: Annotated[DelaySeconds, Field(description="seconds until it may be taken again")] = 0.0
-    reason: Annotated[str | None, Field(max_length=1000)] = None
+    state: Annotated[SeveralRetryable | None, BeforeValidator(
+        _as_list, json_schema_input_type=SeveralRetryable | Retryable | None)] = None
 
 
-class Answer(BaseModel):
-    """Base of what is only documented: answers are written by ``wire``, and more keys may come."""
+class PauseWish(Wish):
+    """What to pause or resume: types by name, or (left out) the queue as a whole."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = _example(types=["web_scraping"], by="me", reason="their site is down")
 
-
-class ErrorAnswer(Answer):
-    error: Annotated[str, Field(description="the message, where clients of seed 002 look for it")]
-    code: str
-    message: str
-    details: dict[str, Any]
-    hint: str | None = None
-    request_id: str | None = None
-
-
-class Submitted(Answer):
-    success: bool
-    task_id: str
-    message: str
-    status: str
-    created: bool
-    priority: str
-    queue_position: int | None = None
-
-
-class BatchSubmitted(Answer):
-    success: bool
-    count: int
-    created: bool
-    task_ids: list[str]
-    tasks: list[dict[str, Any]]
-
-
-class TaskAnswer(Answer):
-    id: str
-    task_id: str
-    type: str
-    task_type: str
-    requester: str
-    data: dict[str, Any]
-    status: str
-    priority: str
-    created_at: str
-    updated_at: str
-    assigned_to: str | None
-
-
-class TaskList(Answer):
-    count: int
-    total_pending: int
-    tasks: list[TaskAnswer]
-
-
-class Claimed(Answer):
-    """One task stands here and, beside ``task``, at top level too; ``task`` is null when none waits."""
-
-    task: dict[str, Any] | None = None
-    tasks: list[dict[str, Any]] | None = None
-    retry_after: float | None = None
-
-
-class ClaimedOne(Answer):
-    success: bool
-    task: dict[str, Any]
-
-
-class Accepted(Answer):
-    success: bool
-    task_id: str
-    message: str
-    status: str
-
-
-class ResultAnswer(Answer):
-    task_id: str
-    worker: str
-    status: str
-    success: bool
-    data: Any
-    error: str | None
-    error_message: str | None
-    submitted_at: str
-    completed_at: str
-
-
-class ResultList(Answer):
-    count: int
-    results: list[ResultAnswer]
-
-
-class BeatAnswer(Answer):
-    success: bool
-    task_id: str
-    lease_expires_at: str
-    cancel_requested: bool
-    next_beat: float
-
-
-class BeatsAnswer(Answer):
-    state: str
-    cancel: list[str]
-    lost: list[str]
-    leases: dict[str, str]
-    next_beat: float
-
-
-class Inflight(Answer):
-    count: int
-    inflight: list[dict[str, Any]]
-
-
-class Health(Answer):
-    status: str
-    service: str
-    version: str
-
-
-class Stats(Answer):
-    completed_tasks: int
-    pending_tasks: int
-    tasks_dir: str
-    results_dir: str
-    pending: int
-    inflight: int
-    completed: int
-    successful: int
-    failed: int
-    success_rate: float
-    workers: dict[str, int]
-    avg_duration_ms: float | None
-
-
-class Index(Answer):
-    name: str
-    version: str
-    description: str
-    endpoints: dict[str, str]
+    types: Annotated[list[Name] | None, Field(min_length=1, max_length=MAX_TYPES)] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,11 @@ from flask import render_template, request
 from werkzeug.wrappers import Response
 
 from taskspool.clock import to_text
-from taskspool.doors.bridge import wire
+from taskspool.doors.bridge import telling, wire
 from taskspool.doors.bridge.asking import Asking
-from taskspool.doors.bridge.models import ErrorAnswer
+from taskspool.doors.bridge.answers import ErrorAnswer
 from taskspool.engine.lifecycle import Queue
+from taskspool.errors import StoreUnavailable
 from taskspool.settings import Settings
 from taskspool.web.openapi import describe
 from taskspool.web.pages import page
@@ -22,9 +24,11 @@ from taskspool.web.reply import encode, reply_bytes
 from taskspool.web.route import Route
 from taskspool.web.version import installed_version
 
+log = logging.getLogger("taskspool.web")
+
 _PLACE = re.compile(r"<(?:[a-z_]+:)?([a-z_]+)>")
 
-TAGS = ("tasks", "workers", "overview", "older dialect")
+TAGS = ("tasks", "batches", "workers", "control", "events", "overview", "older dialect")
 DESCRIPTION = "A task queue you can ls: programs hand work to each other through one folder or one HTTP port."
 
 
@@ -51,9 +55,11 @@ class OverviewViews(Asking):
 
     def health(self) -> Response:
         """Cheap: says that the server answers, and on what it works."""
+        paused = self.queue.paused()
         return self.reply({"status": "ok", "service": "taskspool", "version": self.version,
-                           **wire.folders_json(self.settings.folder), "durability": self.settings.durability,
-                           "queue": self.settings.queue, "lease_seconds": self.settings.lease_seconds})
+                           **wire.folders_json(self.settings.folder), "durability": self.queue.store.durability,
+                           "queue": self.settings.queue, "lease_seconds": self.settings.lease_seconds,
+                           "paused": paused.queue is not None, "paused_types": sorted(paused.types)})
 
     def health_with_numbers(self) -> Response:
         """Dialect B: GET /api/health."""
@@ -65,9 +71,21 @@ class OverviewViews(Asking):
         })
 
     def stats(self) -> Response:
+        """The numbers of both dialects, and what the index has counted: ``?type=``, ``?group=``, ``?minutes=``."""
+        minutes = self.number("minutes", 60, 1, 2_880)
         workers = Counter(lease.worker for _, lease in self.queue.leases())
-        return self.reply({**wire.counts_json(self.queue.counts()), **wire.folders_json(self.settings.folder),
-                           "workers": dict(workers), "timestamp": self._now()})
+        return self.reply({**self._indexed(minutes), **wire.counts_json(self.queue.counts()),
+                           **wire.folders_json(self.settings.folder), "workers": dict(workers),
+                           "timestamp": self._now()})
+
+    def _indexed(self, minutes: int) -> dict[str, Any]:
+        """Nothing while the index cannot be asked: the older numbers do not need it."""
+        try:
+            told = self.queue.store.index.statistics(minutes=minutes)
+        except StoreUnavailable as error:
+            log.warning("statistics without the index: %s", error)
+            return {}
+        return telling.statistics_json(told, request.args.getlist("type"), request.args.getlist("group"))
 
     def openapi(self) -> Response:
         return reply_bytes(self._description)

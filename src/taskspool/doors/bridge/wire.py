@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taskspool.clock import to_text
-from taskspool.doors.bridge.models import ERROR_WORDS, SUCCESS_WORDS, Finish, Submission
+from taskspool.doors.bridge.worker_models import ERROR_WORDS, SUCCESS_WORDS, Failing, Finish
 from taskspool.engine.lifecycle import Enqueued, Failure
 from taskspool.engine.task import Claim, Counts, Lease, NewTask, Priority, Result, Snapshot, State, Task
 from taskspool.errors import InvalidRequest
@@ -34,26 +34,19 @@ PRIORITY: Mapping[str, Priority] = {
 WORD: Mapping[Priority, str] = {
     Priority.CRITICAL: "urgent", Priority.HIGH: "high", Priority.NORMAL: "normal", Priority.LOW: "low",
 }
-DEFAULT_REQUESTER = "http-client"
+CANCEL_REQUESTED = "cancel_requested"
+"""What the header Task-Status says to a worker that should stop."""
 
 
 # -- bodies -> values ------------------------------------------------------------------------------------------------
 
 
-def new_task(body: Submission, *, priority: str | None = None, is_lenient: bool = False) -> NewTask:
-    """``priority`` is the one of the query, for dialect B, which is lenient: an unknown word counts as normal."""
-    word = (priority or body.priority or "normal").strip().lower()
-    if word not in PRIORITY and not is_lenient:
-        rule = "urgent|high|normal|low"
-        raise InvalidRequest(f"priority must be one of {rule}", field="priority", rule=rule)
-    return NewTask(body.type, body.data or {}, body.requester or DEFAULT_REQUESTER,
-                   PRIORITY.get(word, Priority.NORMAL), body.max_retries)
-
-
 def failure_of(body: Finish) -> Failure | None:
     """How the task failed; None when it succeeded. Raises InvalidRequest when the body contradicts itself."""
-    if _is_success(body):
-        return None
+    return None if _is_success(body) else failing(body)
+
+
+def failing(body: Failing) -> Failure:
     return Failure(_error_text(body), body.data, body.retryable, body.retry_after)
 
 
@@ -72,7 +65,7 @@ def _is_success(body: Finish) -> bool:
     return not has_error
 
 
-def _error_text(body: Finish) -> str:
+def _error_text(body: Failing) -> str:
     error = body.error
     if isinstance(error, dict):
         error = str(error.get("message") or error.get("type") or "")
@@ -98,20 +91,32 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
         "updated_at": to_text(snapshot.updated_at), "attempts": task.attempts, "max_attempts": task.max_retries + 1,
         "previous_error": task.last_error,
     }
-    if task.not_before is not None:
+    if task.not_before is not None and snapshot.state is State.SCHEDULED:
         shape["not_before"] = to_text(task.not_before)
     return shape
 
 
-def claim_json(claim: Claim) -> dict[str, Any]:
-    """A claimed task, with the lease its worker must show."""
+def claim_json(claim: Claim, renewed_at: datetime | None = None) -> dict[str, Any]:
+    """A claimed task, with the lease its worker must show; ``renewed_at`` if that began anew since."""
     task, lease = claim.task, claim.lease
     claimed_at = to_text(lease.claimed_at)
     return task_json(task) | {
         "status": "in_progress", "assigned_to": lease.worker, "updated_at": claimed_at, "claimed_at": claimed_at,
         "attempt": lease.attempt, "max_attempts": task.max_retries + 1, "previous_error": task.last_error,
-        "lease": lease_json(lease, lease.claimed_at),
+        "deadline_at": optional_text(deadline_of(claim)), "checkpoint": task.checkpoint,
+        "lease": lease_json(lease, renewed_at or lease.claimed_at),
     }
+
+
+def deadline_of(claim: Claim) -> datetime | None:
+    """When this attempt must be over: its own time, or the total time of the task."""
+    timeout = claim.task.options.timeout_seconds
+    own = None if timeout is None else claim.lease.claimed_at + timedelta(seconds=timeout)
+    return min((end for end in (own, claim.task.ends_at) if end is not None), default=None)
+
+
+def optional_text(instant: datetime | None) -> str | None:
+    return None if instant is None else to_text(instant)
 
 
 def lease_json(lease: Lease, from_instant: datetime) -> dict[str, Any]:
@@ -131,26 +136,27 @@ def heartbeat_seconds(lease: Lease) -> float:
     return round(lease.lease_seconds / 3, 3)
 
 
-def claims_body(claims: list[Claim], now: datetime, *, is_bare: bool) -> bytes:
+def claims_body(claims: list[Claim], now: datetime, *, is_bare: bool, is_again: bool = False) -> bytes:
     """The answer to a claim. One task stands under ``task``, in ``tasks``, and its fields at top level too.
 
-    ``is_bare`` (GET, dialect B) leaves ``task`` and ``tasks`` out. The task is encoded once and written thrice.
+    ``is_bare`` (GET, dialect B) leaves ``task`` and ``tasks`` out. ``is_again``: they were told before, and their
+    leases begin anew now. The task is encoded once and written thrice.
     """
     stamp = b'"server_time":"' + to_text(now).encode() + b'"}\n'
     if not claims:
         return b'{"task":null,' + (b"" if is_bare else b'"tasks":[],"retry_after":1,') + stamp
-    tasks = [encode_part(claim_json(claim)) for claim in claims]
+    tasks = [encode_part(claim_json(claim, now if is_again else None)) for claim in claims]
     bare = tasks[0][1:-1] + b"," if len(tasks) == 1 else b""
     if is_bare:
         return b"{" + bare + stamp
     return b'{"task":' + tasks[0] + b',"tasks":[' + b",".join(tasks) + b"]," + bare + stamp
 
 
-def enqueued_json(made: Enqueued, new: NewTask) -> dict[str, Any]:
-    """What a client is told about the task it submitted."""
-    message = "task accepted" if made.created else "this task was accepted before, under the same Idempotency-Key"
-    return {"success": True, "task_id": made.task_id, "message": message, "status": "pending",
-            "created": made.created, "priority": WORD[new.priority]}
+def enqueued_json(made: Enqueued, new: NewTask, state: State) -> dict[str, Any]:
+    """What a client is told about the task it submitted, which is in ``state`` now."""
+    message = "task accepted" if made.created else "this task was accepted before, under the same key"
+    return {"success": True, "task_id": made.task_id, "message": message, "status": STATUS[state],
+            "state": state.value, "created": made.created, "priority": WORD[new.priority]}
 
 
 def result_json(result: Result) -> dict[str, Any]:

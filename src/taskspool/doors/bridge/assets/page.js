@@ -6,7 +6,7 @@ const pulse = document.getElementById("pulse");
 async function refresh() {
   if (document.hidden) return;
   try {
-    const reply = await fetch("/api/stats", { headers: { Accept: "application/json" } });
+    const reply = await fetch("api/stats", { headers: { Accept: "application/json" } });
     if (!reply.ok) throw new Error(String(reply.status));
     const stats = await reply.json();
     for (const cell of document.querySelectorAll("[data-count]")) {

@@ -1,0 +1,79 @@
+"""The tables of ``index.sqlite``: what can be listed, counted and told again without reading a folder.
+
+Nothing here is the truth. A row says where a task was seen last; the counts are kept by triggers, so that they can
+only be as wrong as the rows. Another ``VERSION`` than the one in the file: the file is removed and filled anew.
+"""
+
+from __future__ import annotations
+
+VERSION = 3
+KEPT_EVENTS = 100_000
+"""So many events can be told again to who comes back to the stream."""
+KEPT_ASKED_SECONDS = 3600.0
+"""Who has not asked for work for so long is forgotten."""
+KEPT_MINUTES = 48 * 60
+"""How far back the throughput is known."""
+
+CONTENT = ("type", "priority", "group_key", "requester", "created_at", "deadline", "attempts", "crashes", "batch_id",
+           "unique_key")
+"""Columns a change tells only when it knows the task's content: an empty one keeps what is known."""
+PLACE = ("state", "worker", "updated_at", "not_before", "finished_at", "duration", "bucket")
+"""Columns every change tells: a later one wins."""
+COLUMNS = ("id", *CONTENT, *PLACE)
+
+TABLES = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT, priority INTEGER, group_key TEXT, requester TEXT,
+    created_at REAL, deadline REAL, attempts INTEGER, crashes INTEGER, batch_id TEXT, unique_key TEXT,
+    state TEXT NOT NULL, worker TEXT, updated_at REAL NOT NULL, not_before REAL, finished_at REAL, duration REAL,
+    bucket INTEGER
+);
+CREATE INDEX tasks_by_age ON tasks (state, created_at);
+CREATE INDEX tasks_by_rank ON tasks (state, priority DESC, created_at);
+CREATE INDEX tasks_by_type ON tasks (state, type, created_at);
+CREATE INDEX tasks_by_change ON tasks (updated_at);
+CREATE INDEX tasks_by_end ON tasks (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX tasks_by_deadline ON tasks (deadline) WHERE deadline IS NOT NULL;
+CREATE INDEX tasks_by_group ON tasks (group_key, created_at) WHERE group_key IS NOT NULL;
+CREATE INDEX tasks_by_batch ON tasks (batch_id, created_at) WHERE batch_id IS NOT NULL;
+CREATE TABLE tags (tag TEXT, id TEXT, PRIMARY KEY (tag, id)) WITHOUT ROWID;
+CREATE TABLE tally (
+    state TEXT, type TEXT, group_key TEXT, priority INTEGER, count INTEGER NOT NULL,
+    PRIMARY KEY (state, type, group_key, priority)
+) WITHOUT ROWID;
+CREATE TABLE durations (
+    type TEXT, bucket INTEGER, count INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (type, bucket)
+) WITHOUT ROWID;
+CREATE TABLE finished (
+    minute INTEGER, type TEXT, state TEXT, count INTEGER NOT NULL, PRIMARY KEY (minute, type, state)
+) WITHOUT ROWID;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL, task_id TEXT, verb TEXT, state TEXT, type TEXT, worker TEXT,
+    attempt INTEGER, reason TEXT, slot INTEGER
+);
+CREATE INDEX events_by_task ON events (task_id);
+CREATE TABLE asked (worker TEXT PRIMARY KEY, types TEXT, at REAL) WITHOUT ROWID;
+"""
+
+_PLUS = """INSERT INTO tally VALUES (NEW.state, IFNULL(NEW.type, ''), IFNULL(NEW.group_key, ''),
+        IFNULL(NEW.priority, 1), 1) ON CONFLICT DO UPDATE SET count = count + 1;"""
+_MINUS = """UPDATE tally SET count = count - 1 WHERE state = OLD.state AND type = IFNULL(OLD.type, '')
+        AND group_key = IFNULL(OLD.group_key, '') AND priority = IFNULL(OLD.priority, 1);"""
+_FINISHED = """INSERT INTO finished VALUES (CAST(NEW.finished_at / 60 AS INTEGER), IFNULL(NEW.type, ''), NEW.state, 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+    INSERT INTO durations SELECT IFNULL(NEW.type, ''), NEW.bucket, 1, NEW.duration
+        WHERE NEW.duration IS NOT NULL
+        ON CONFLICT DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;"""
+TRIGGERS = f"""
+CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN {_PLUS} END;
+CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN {_MINUS} DELETE FROM tags WHERE id = OLD.id; END;
+CREATE TRIGGER task_moved AFTER UPDATE ON tasks
+WHEN OLD.state <> NEW.state OR OLD.type IS NOT NEW.type OR OLD.group_key IS NOT NEW.group_key
+    OR OLD.priority IS NOT NEW.priority
+BEGIN {_MINUS} {_PLUS} END;
+CREATE TRIGGER task_came_finished AFTER INSERT ON tasks WHEN NEW.finished_at IS NOT NULL BEGIN {_FINISHED} END;
+CREATE TRIGGER task_finished AFTER UPDATE ON tasks
+WHEN NEW.finished_at IS NOT NULL AND OLD.finished_at IS NOT NEW.finished_at
+BEGIN {_FINISHED} END;
+"""  # noqa: S608 - put together from the constants above

@@ -1,0 +1,144 @@
+"""What waits in ``scheduled/`` for its time, as far as this process has seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from taskspool.engine import files
+from taskspool.engine.events import Change
+from taskspool.engine.layout import id_of
+from taskspool.engine.place import Due, Place
+from taskspool.engine.reading import Reading
+from taskspool.engine.recorder import Recorder
+from taskspool.engine.task import State, Task
+from taskspool.engine.times import Times
+from taskspool.errors import StoreUnavailable, TaskspoolError
+
+READ_SLICE = 100
+
+
+class Schedule:
+    """``arrived`` is told of each task that is promoted by this process."""
+
+    def __init__(self, place: Place, reading: Reading, recorder: Recorder, arrived: Callable[[Task], None]) -> None:
+        self._place = place
+        self._reading = reading
+        self._recorder = recorder
+        self._arrived = arrived
+        self._times = Times()
+        self._deadlines = Times()
+        self._due = Due(place.path("scheduled"), place.clock)
+
+    def add(self, task: Task) -> None:
+        self._times.put(task.id, 0.0 if task.not_before is None else task.not_before.timestamp())
+        if task.deadline is not None:
+            self._deadlines.put(task.id, task.deadline.timestamp())
+
+    def add_unknown(self, waiting: Iterable[tuple[str, float, float | None]]) -> None:
+        """(id, not before, deadline) as the index tells them."""
+        for task_id, not_before, deadline in waiting:
+            if task_id not in self._times:
+                self._times.put(task_id, not_before)
+                if deadline is not None:
+                    self._deadlines.put(task_id, deadline)
+
+    def is_due(self) -> bool:
+        """Whether the folder is worth a look."""
+        return self._due.is_due()
+
+    def look(self) -> Iterator[None]:
+        """The folder's names against what is known, in slices."""
+        gone, fresh = self._times.ids(), list[str]()
+        for names in self._due.slices():
+            ids = [task_id for task_id in map(id_of, names) if task_id is not None]
+            fresh += [task_id for task_id in ids if task_id not in gone]
+            gone.difference_update(ids)
+            yield
+        for task_id in gone:
+            if not files.exists(self._place.task_path(State.SCHEDULED, task_id)):
+                self._forget(task_id)
+        for number, task_id in enumerate(sorted(fresh), 1):
+            self._adopt(task_id)
+            if number % READ_SLICE == 0:
+                yield
+        self._due.confirm()
+
+    def _adopt(self, task_id: str) -> None:
+        if task_id not in self._times:
+            path = self._place.task_path(State.SCHEDULED, task_id)
+            task = self._reading.task_at(path, task_id)
+            if task is not None:
+                self.add(task)
+                self._recorder.found(Change("adopt", task_id, State.SCHEDULED, self._place.clock.now(), task))
+            elif files.exists(path):
+                self._set_aside(task_id, path)
+
+    def _set_aside(self, task_id: str, path: str) -> None:
+        """Only we write here, and whole files: what cannot be read is damaged."""
+        with self._place.moves.of(task_id):
+            if files.exists(path) and self._reading.task_at(path, task_id) is None:
+                self._place.quarantine("scheduled", f"{task_id}.json", "it cannot be read: it was damaged")
+
+    def _forget(self, task_id: str) -> None:
+        self._times.discard(task_id)
+        self._deadlines.discard(task_id)
+
+    def promote(self, now: datetime) -> int:
+        """Scheduled -> ready for what is due. How many. One file that cannot be moved does not hold up the others."""
+        promoted, due = 0, self._times.due(now.timestamp())[::-1]
+        while due:
+            try:
+                promoted += self._promote_one(due[-1], now)
+            except TaskspoolError as error:
+                is_one_file = error.details.get("errno") in files.HELD_ELSEWHERE
+                for task_id in due[-1:] if is_one_file else due:  # those that went are found gone the next time
+                    self._times.put(task_id, now.timestamp())
+                if not is_one_file:
+                    raise
+            due.pop()
+        return promoted
+
+    def _promote_one(self, task_id: str, now: datetime) -> bool:
+        """False when somebody was faster, or the task has been away since and waits for a later time now."""
+        path = self._place.task_path(State.SCHEDULED, task_id)
+        with self._place.moves.of(task_id):  # who puts it back there meanwhile waits: what is read is what is moved
+            task = self._task_at(path, task_id)
+            if task is not None and task.not_before is not None and task.not_before > now:
+                self.add(task)
+                return False
+            try:
+                files.move(path, self._place.task_path(State.READY, task_id))  # the instant: it can be claimed
+            except FileNotFoundError:
+                self._forget(task_id)
+                return False
+        self._forget(task_id)
+        self._place.sync("tasks")
+        self._recorder.note(Change("promote", task_id, State.READY, now, task))
+        if task is not None:
+            self._arrived(replace(task, not_before=None))
+        return True
+
+    def _task_at(self, path: str, task_id: str) -> Task | None:
+        """The task; None also when its file alone is unreadable: it goes on to ``tasks/``, which deals with such."""
+        try:
+            return self._reading.task_at(path, task_id)
+        except StoreUnavailable as error:
+            if error.details.get("errno") not in files.DAMAGED:
+                raise
+            return None
+
+    def past_deadline(self, now: datetime) -> list[Task]:
+        """What waits here, and whose time is over; told until it is gone."""
+        due = self._deadlines.due(now.timestamp())
+        for task_id in due:
+            self._deadlines.put(task_id, now.timestamp())
+        late: list[Task] = []
+        for task_id in due:
+            task = self._task_at(self._place.task_path(State.SCHEDULED, task_id), task_id)
+            if task is not None:
+                late.append(task)
+            else:
+                self._deadlines.discard(task_id)
+        return late
