@@ -100,7 +100,7 @@ def test_a_retry_forgets_the_request_that_was_left(queue: Queue, monkeypatch: py
     lease = held(queue)
     queue.cancel(lease.task_id)
     with monkeypatch.context() as patch:
-        patch.setattr(queue.store._cancels, "forget", lambda _: None)
+        patch.setattr(queue.store._cancels, "forget_finished", lambda _: None)
         queue.release(lease.task_id, lease.token)
     assert queue.cancel_request(lease.task_id) is not None
     queue.retry(lease.task_id)
@@ -114,7 +114,7 @@ def test_a_request_that_was_left_is_removed_by_the_sweep(
     lease = held(queue)
     queue.cancel(lease.task_id)
     with monkeypatch.context() as patch:
-        patch.setattr(queue.store._cancels, "forget", lambda _: None)
+        patch.setattr(queue.store._cancels, "forget_finished", lambda _: None)
         queue.release(lease.task_id, lease.token)
     queue.sweep()
     assert list((folder / "cancelling").iterdir()) == []
@@ -195,3 +195,43 @@ def test_nobody_is_refused_for_good_by_a_pause(queue: Queue) -> None:
         queue.claim_one(task_id, "w")
     queue.resume(["ping"])
     assert queue.claim_one(task_id, "w").task.id == task_id
+
+
+def test_a_request_that_was_over_when_its_task_was_retried_ends_nothing(queue: Queue) -> None:
+    """A sweep had listed it; then the worker let go, and the task was retried: it waits on."""
+    lease = held(queue)
+    queue.cancel(lease.task_id, by="one")
+    listed = queue.store.cancel_requests()
+    queue.release(lease.task_id, lease.token)
+    queue.retry(lease.task_id)
+    assert [queue._endings._end_cancelled(*one) for one in listed] == [None]
+    assert queue.task(lease.task_id).state is State.READY
+    assert queue.claim("b")[0].lease.attempt == 1
+
+
+def test_a_request_that_was_over_does_not_end_the_run_after_the_retry(queue: Queue) -> None:
+    """The same, and another worker has the task by now, which somebody else wants cancelled: with its own grace."""
+    lease = held(queue)
+    queue.cancel(lease.task_id, by="one")
+    listed = queue.store.cancel_requests()
+    queue.release(lease.task_id, lease.token)
+    queue.retry(lease.task_id)
+    queue.claim("b")
+    assert [queue._endings._end_cancelled(*one) for one in listed] == [None]
+    queue.cancel(lease.task_id, by="two")
+    assert [queue._endings._end_cancelled(*one) for one in listed] == [None]
+    assert queue.task(lease.task_id).state is State.CLAIMED
+
+
+def test_who_forgets_a_request_late_does_not_forget_the_next_one(queue: Queue) -> None:
+    """The end it belonged to was taken back by a retry; the request that stands now is that of the next run."""
+    lease = held(queue)
+    queue.cancel(lease.task_id, by="one")
+    queue.release(lease.task_id, lease.token)
+    queue.retry(lease.task_id)
+    queue.claim("b")
+    queue.cancel(lease.task_id, by="two")
+    queue.store.forget_cancel(lease.task_id)
+    request = queue.store.cancel_request(lease.task_id)
+    assert request is not None
+    assert request.by == "two"

@@ -49,7 +49,7 @@ def a_cancel_is_forgotten_before_the_end() -> None:
 
     def finish(self: FileStore, lease: Any, task: Any, result: Any, **named: Any) -> Any:
         if result.state is State.CANCELLED:
-            self._cancels.forget(lease.task_id)
+            files.discard(self._cancels.path(lease.task_id))
         return real(self, lease, task, result, **named)
 
     FileStore.finish = finish  # type: ignore[method-assign]
@@ -115,7 +115,7 @@ def a_retry_is_acknowledged_before_it_is_on_the_disk() -> None:
 @variant
 def a_retry_keeps_the_old_request_to_cancel() -> None:
     """What somebody wanted before ends the task anew."""
-    Cancels.forget = lambda *_: None  # type: ignore[method-assign]
+    Cancels.forget_finished = lambda *_: None  # type: ignore[method-assign]
     Cancels.forget_for_good = lambda *_: None  # type: ignore[method-assign]
 
 

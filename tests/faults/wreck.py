@@ -77,7 +77,7 @@ def _leave_ends(stage: Stage) -> None:
     cancelled = stage.put(13)
     token = stage.claim(cancelled)
     queue.cancel(cancelled)
-    _dying(queue.store._cancels, "forget", lambda: queue.release(cancelled, token))
+    _dying(queue.store._cancels, "forget_finished", lambda: queue.release(cancelled, token))
     stage.report("cancelled", cancelled)
 
     stage.report("try", 14, 15)

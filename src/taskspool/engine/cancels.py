@@ -54,8 +54,11 @@ class Cancels:
         ids = filter(None, map(id_of, files.names(self._folder)))
         return [(task_id, request) for task_id in ids if (request := self.of(task_id)) is not None]
 
-    def forget(self, task_id: str) -> None:
-        files.discard(self.path(task_id))
+    def forget_finished(self, task_id: str) -> None:
+        """If it is finished: one that was retried, and is held again, may be asked for anew."""
+        with self._place.moves.of(task_id):
+            if files.exists(self._place.result_path(task_id)):
+                files.discard(self.path(task_id))
 
     def forget_for_good(self, task_id: str) -> None:
         """Gone when this returns, and over a power cut. Raises StoreUnavailable."""

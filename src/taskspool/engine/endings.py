@@ -209,15 +209,27 @@ class Endings:
         self._replaced.pop(claim.task.id, None)
 
     def _end_cancelled(self, task_id: str, request: CancelRequest) -> State | None:
-        """-> cancelled, wherever it is now; a request for a finished task is forgotten."""
+        """-> cancelled, wherever it is now, if ``request`` still stands; one for a finished task is forgotten.
+
+        Whether it stands is looked at behind the lease, or the take: a retry forgets it before the task can be had again.
+        """
         lease = self._store.lease_of(task_id)
         if lease is None and self._store.result(task_id) is not None:
             self._store.forget_cancel(task_id)
             return None
-        if lease is None:
-            self.cancel_waiting(task_id, request)
-        else:
-            self.finish_cancelled(lease, request)
+        if lease is not None:
+            return self._end_asked(lease, request)
+        claim = self._store.take_to_end(task_id, SELF)
+        if self._store.cancel_request(task_id) != request:
+            self._store.put_back(claim)
+            return None
+        self._finish_taken(claim, self._cancelled(task_id, request))
+        return State.CANCELLED
+
+    def _end_asked(self, lease: Lease, request: CancelRequest) -> State | None:
+        if self._store.cancel_request(lease.task_id) != request:
+            return None
+        self.finish_cancelled(lease, request)
         return State.CANCELLED
 
     def cancel_waiting(self, task_id: str, request: CancelRequest) -> Result:

@@ -187,7 +187,7 @@ class FileStore(Housekeeping):
         self._claims.remove(lease)
         self._intake.move_finished(path, result)
         if result.state is State.CANCELLED:
-            self._cancels.forget(lease.task_id)
+            self._cancels.forget_finished(lease.task_id)
         self._recorder.note(Change(_ENDS[result.state], lease.task_id, result.state, result.completed_at, task, result,
                                    result.worker, result.attempt, result.error_message))
         return result
@@ -300,7 +300,7 @@ class FileStore(Housekeeping):
         return self._cancels.all()
 
     def forget_cancel(self, task_id: str) -> None:
-        self._cancels.forget(task_id)
+        self._cancels.forget_finished(task_id)
 
     def set_paused(self, types: Collection[str] | None, note: CancelRequest | None) -> None:
         self._pauses.change(types, note)
