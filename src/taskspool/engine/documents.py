@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]  # typeshed leaves the first out
 
 from taskspool.clock import from_text, to_text
 from taskspool.engine.layout import TOKEN_PATTERN, parse_token
@@ -26,7 +27,20 @@ OWN_KEY = "taskspool"
 MAX_FOREIGN_DEPTH = 200
 _STATUS = {"error": "error", "failed": "error", "failure": "error", "cancelled": "cancelled", "canceled": "cancelled"}
 _RECEIPT = re.compile(rf"([0-9]{{1,9}}) ({TOKEN_PATTERN})")
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+
+def _encoder() -> Callable[[JsonValue], str]:
+    """What ``JSONEncoder.encode`` does, made once: it makes its C encoder anew with every call, which takes as long as
+    the encoding itself."""
+    whole = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
+    if c_make_encoder is None:  # an interpreter without the C module
+        return whole.encode
+    chunks = c_make_encoder(None, whole.default, encode_basestring, None, ": ", ", ", False, False, False)
+    return lambda document: "".join(chunks(document, 0))
+
+
+_encode = _encoder()
 
 
 class Unreadable(Exception):
@@ -102,9 +116,10 @@ def _parse(content: bytes) -> tuple[dict[str, JsonValue], bytes | None]:
         content, note = unseal(content)
     except Broken as error:
         raise Incomplete(str(error)) from error
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        document = _decode(content.decode(encoding))
+        text = content.decode("utf-16") if content.startswith(_UTF16_MARKS) else \
+            content.removeprefix(_UTF8_MARK).decode()
+        document = _decode(text)
     except (ValueError, RecursionError) as error:
         raise Incomplete(f"it is not whole JSON: {error}") from error
     if not isinstance(document, dict):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from sqlite3 import Connection
 
 from taskspool.engine.events import Change
@@ -35,6 +36,12 @@ BATCH = 5_000
 OPEN_MARK = "open-"
 
 log = logging.getLogger("taskspool.index")
+
+
+@lru_cache(maxsize=256)
+def _types_text(types: tuple[str, ...] | None) -> str:
+    """As the index keeps them: workers ask for the same ones again and again."""
+    return json.dumps(None if types is None else sorted(types))
 
 
 class Recorder:
@@ -90,8 +97,8 @@ class Recorder:
 
     def asked(self, worker: str, types: Collection[str] | None) -> None:
         """``worker`` asked for tasks of ``types`` (None: any) just now."""
-        known = None if types is None else sorted(types)
-        self._asked[worker] = (json.dumps(known), self._place.clock.now().timestamp())
+        text = _types_text(None if types is None else tuple(types))
+        self._asked[worker] = (text, self._place.clock.now().timestamp())
         if self._is_resting:
             self._rouse()
 

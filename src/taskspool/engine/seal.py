@@ -19,8 +19,7 @@ _MARK = b"\x01"
 _DIGEST_BYTES = 8
 _LEAST_BLANKS = 16
 """Shorter runs of white space at the end are anybody's."""
-_BLANKS = [f"{byte:08b}".translate(str.maketrans("01", " \t")).encode("ascii") for byte in range(256)]
-_FROM_BLANKS = bytes.maketrans(b" \t", b"01")
+_TO_BLANKS, _FROM_BLANKS = bytes.maketrans(b"01", b" \t"), bytes.maketrans(b" \t", b"01")
 
 
 class Broken(Exception):
@@ -51,8 +50,8 @@ def unseal(content: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _line(content: bytes, note: bytes) -> bytes:
-    digest = hashlib.sha256(content + note).digest()[:_DIGEST_BYTES]
-    return b"".join([_BLANKS[byte] for byte in _MARK + digest + note]) + b"\n"
+    told = _MARK + hashlib.sha256(content + note).digest()[:_DIGEST_BYTES] + note
+    return f"{int.from_bytes(told, 'big'):0{8 * len(told)}b}\n".encode("ascii").translate(_TO_BLANKS)
 
 
 def _decoded(line: bytes) -> bytes:
