@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]  # typeshed leaves the first out
+from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]  # typeshed lacks the first
 
 from taskspool.clock import from_text, to_text
 from taskspool.engine.layout import TOKEN_PATTERN, parse_token
@@ -41,6 +41,8 @@ def _encoder() -> Callable[[JsonValue], str]:
 
 
 _encode = _encoder()
+EMPTY_BYTES = len(_encode({"": 0}))
+"""What stands around a value of one digit, with the end of the line in place of that."""
 
 
 class Unreadable(Exception):
@@ -100,6 +102,14 @@ def encode(document: Mapping[str, JsonValue], max_bytes: int, field: str) -> byt
         raise PayloadTooLarge(f"{field} makes a file of {len(content)} bytes, {max_bytes} are allowed", field=field,
                               rule=f"at most {max_bytes} bytes", bytes=len(content))
     return content
+
+
+def check_size(field: str, value: JsonValue, max_bytes: int) -> None:
+    """Raises InvalidRequest when ``value`` cannot be JSON, PayloadTooLarge beyond ``max_bytes``."""
+    size = len(encode({"": value}, 1 << 62, field)) - EMPTY_BYTES
+    if size > max_bytes:
+        raise PayloadTooLarge(f"{field} is {size} bytes of JSON, {max_bytes} are allowed", field=field,
+                              rule=f"at most {max_bytes} bytes", bytes=size)
 
 
 def parse(content: bytes) -> dict[str, JsonValue]:
