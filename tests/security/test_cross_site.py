@@ -83,6 +83,28 @@ def test_programs_and_our_own_page(bridge: LiveBridge, headers: dict[str, str]) 
     assert bridge.post("/api/tasks/next", {"types": ["none"]}, headers=own).status_code == 200
 
 
+def test_an_extension_that_does_not_say_who_it_is(bridge: LiveBridge) -> None:
+    """An extension's GET carries no origin: it may read, and takes no task."""
+    task_id = bridge.submit("kept")
+    silent = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+    assert bridge.get(f"/api/tasks/{task_id}", headers=silent).status_code == 200
+    reply = bridge.get("/api/tasks/next", headers=silent)
+    assert (reply.status_code, reply.json()["code"]) == (403, "FORBIDDEN")
+    assert "POST" in reply.json()["hint"]
+    assert bridge.get(f"/api/tasks/{task_id}").json()["status"] == "pending"
+
+
+@pytest.mark.parametrize(("origin", "told"), [
+    (EXTENSION, f"--cors-origin {EXTENSION}"), ("https://evil.com", "--cors-origin or"),
+    (EXTENSION + ";rm -rf", "--cors-origin or"),
+])
+def test_a_refusal_says_what_to_do(bridge: LiveBridge, origin: str, told: str) -> None:
+    """Who trusts an extension is told the very words to start the bridge with; no other origin is repeated."""
+    reply = bridge.post("/api/tasks/next", {}, headers={"Origin": origin})
+    assert reply.status_code == 403
+    assert told in reply.json()["hint"]
+
+
 def test_a_link_may_lead_to_the_pages(bridge: LiveBridge) -> None:
     """A link on another site may open / and /docs, which change nothing, and no other address."""
     click = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
