@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 """The project's folder."""
-NEEDED = ("click", "filelock", "flask", "requests", "uvicorn", "watchdog")
+NEEDED = ("click", "filelock", "flask", "psutil", "requests", "uvicorn", "watchdog", "websockets")
 
 
 def find_package() -> None:

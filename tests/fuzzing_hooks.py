@@ -19,9 +19,12 @@ schemathesis.openapi.format("date-time", strategies.datetimes(datetime(2000, 1, 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """A wait that is allowed is cut short; one that is not stays, to be refused. Events are asked for as a list."""
+    """A wait that is allowed is cut short; one that is not stays, to be refused. Events are asked for as a list, logs
+    as a page."""
     if case.path.endswith("/events"):
         case.headers = {**(case.headers or {}), "Accept": "application/json"}
+    if case.path.endswith("/log") and isinstance(case.query, dict) and case.query.get("follow") == "1":
+        case.query["follow"] = "0"
     for values in (case.query, case.body):
         wait = values.get("wait") if isinstance(values, dict) else None
         if isinstance(wait, int | float | str) and not isinstance(wait, bool) and _is_long(str(wait)):

@@ -84,8 +84,12 @@ class Processes:
         command = ["-m", "taskspool", "serve", "bridge", "--port", str(port), "--root", str(root)]
         process = self._start("bridge", command, {"TASKSPOOL_DURABILITY": "fast"})
         with Client(f"http://127.0.0.1:{port}", retries=0) as client:
-            eventually(lambda: _is_up(client, process), 15, f"the bridge answers; its log: {process.log}")
+            eventually(lambda: _is_up(client, process), 40, f"the bridge answers; its log: {process.log}")
         return process
+
+    def command(self, *arguments: object) -> Process:
+        """``taskspool ARGUMENTS``."""
+        return self._start("command", ["-m", "taskspool", *(str(each) for each in arguments)])
 
     def end_all(self) -> None:
         for process in self._all:

@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskspool.client import Client as Client
     from taskspool.worker.contact import Cancelled as Cancelled
+    from taskspool.worker.context import (
+        GiveUp as GiveUp, Retry as Retry, Run as Run, Snooze as Snooze, TaskContext as TaskContext,
+    )
     from taskspool.worker.handlers import handler as handler
-    from taskspool.worker.run import GiveUp as GiveUp, Retry as Retry, Run as Run, Snooze as Snooze
+    from taskspool.worker.hooks import (
+        on_cancel as on_cancel, on_failure as on_failure, on_retry as on_retry, on_start as on_start,
+        on_success as on_success,
+    )
 
 _HOMES = {"Client": "taskspool.client", "handler": "taskspool.worker.handlers", "Cancelled": "taskspool.worker.contact"}
-_HOMES |= dict.fromkeys(("GiveUp", "Retry", "Run", "Snooze"), "taskspool.worker.run")
+_HOMES |= dict.fromkeys(("GiveUp", "Retry", "Run", "Snooze", "TaskContext"), "taskspool.worker.context")
+_HOMES |= dict.fromkeys(("on_cancel", "on_failure", "on_retry", "on_start", "on_success"), "taskspool.worker.hooks")
 
-__all__ = ["Cancelled", "Client", "GiveUp", "Retry", "Run", "Snooze", "handler"]
+__all__ = ["Cancelled", "Client", "GiveUp", "Retry", "Run", "Snooze", "TaskContext", "handler", "on_cancel",
+           "on_failure", "on_retry", "on_start", "on_success"]
 
 
 def __getattr__(name: str) -> Any:

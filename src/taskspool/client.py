@@ -22,6 +22,8 @@ from urllib.parse import quote
 
 from taskspool.client_call import backoff_seconds, nap
 from taskspool.client_events import event_in, messages
+from taskspool.client_logs import SILENCE_SECONDS, LogCalls
+from taskspool.client_registry import RegistryCalls
 from taskspool.client_wire import event_of, given, query_of, result_of, submission, submission_of, task_path
 from taskspool.client_worker import LONG_POLL_SECONDS, WorkerCalls
 from taskspool.engine.events import Event
@@ -29,8 +31,6 @@ from taskspool.engine.options import Backoff
 from taskspool.engine.task import JsonValue, NewTask, Priority, Result
 from taskspool.errors import ResultPending, ServerUnreachable, StoreUnavailable
 
-SILENCE_SECONDS = 45.0
-"""A stream that says nothing for so long is broken: the bridge gives a sign of life every 15 s."""
 EVENTS_AT_ONCE = 500
 
 
@@ -42,7 +42,7 @@ class Page(list[dict[str, Any]]):
         self.total = total
 
 
-class Client(WorkerCalls):
+class Client(WorkerCalls, LogCalls, RegistryCalls):
     """A client of the bridge at ``url``. Safe for many threads; each has its own connection.
 
     ``timeout``: seconds an answer may take (long polls add their wait). ``retries``: how often a call is repeated
@@ -57,13 +57,15 @@ class Client(WorkerCalls):
                run_at: datetime | str | None = None, start_before: datetime | str | None = None,
                timeout: float | None = None, total_timeout: float | None = None, lease: int | None = None,
                unique_key: str | None = None, on_conflict: str | None = None, group: str | None = None,
-               tags: Sequence[str] | None = None, idempotency_key: str | None = None) -> str:
+               tags: Sequence[str] | None = None, parent: str | None = None,
+               idempotency_key: str | None = None) -> str:
         """Hand one task over; its id. Once it returned, the task is on the server's disk.
 
         ``delay`` or ``run_at``: not before. ``start_before``: given up if nobody began it by then. ``timeout``: of
         one attempt, ``total_timeout``: from now to its end. ``lease``: how long its worker may be silent.
         ``backoff``: how long a failed attempt waits, a Backoff or ``{kind, base, cap, jitter}``. ``unique_key``: only
         one unfinished task may have it; ``on_conflict`` existing (its id is returned), reject or replace.
+        ``parent``: the id of the task it belongs to.
         ``idempotency_key``: the same key with the same task gives the same id, for as long as there is the task; made
         when absent. Raises InvalidRequest, IdempotencyConflict, DuplicateTask, StoreUnavailable, ServerUnreachable.
         """
@@ -71,7 +73,7 @@ class Client(WorkerCalls):
             "requester": requester, "priority": priority, "max_retries": max_retries, "backoff": backoff,
             "delay": delay, "run_at": run_at, "start_before": start_before, "timeout": timeout,
             "total_timeout": total_timeout, "lease": lease, "unique_key": unique_key, "on_conflict": on_conflict,
-            "group": group, "tags": tags})
+            "group": group, "tags": tags, "parent": parent})
         return self._submit(body, idempotency_key)
 
     def submit_task(self, task: NewTask | Mapping[str, Any], *, idempotency_key: str | None = None) -> str:
@@ -130,8 +132,8 @@ class Client(WorkerCalls):
         """Up to ``limit`` tasks. Without ``filters``: those that wait, oldest first.
 
         Filters: ``state`` and ``priority`` (one or several), ``group``, ``tag``, ``requester``, ``worker``, ``batch``,
-        ``created_after``, ``created_before``, ``finished_after``, ``finished_before``; ``sort`` is created_at,
-        updated_at, finished_at, priority, type or state, with ``-`` before it to fall; ``offset`` skips.
+        ``parent``, ``created_after``, ``created_before``, ``finished_after``, ``finished_before``; ``sort`` is
+        created_at, updated_at, finished_at, priority, type or state, with ``-`` before it to fall; ``offset`` skips.
         """
         answer = self._call("GET", "/api/tasks", query=query_of(type=type, limit=limit, **filters))
         return Page(answer["tasks"], answer.get("total"))

@@ -39,6 +39,8 @@ def submission(type: str | None, data: Mapping[str, JsonValue] | None,  # noqa: 
     if isinstance(backoff := body.get("backoff"), Backoff):
         body["backoff"] = {"kind": backoff.kind, "base": backoff.base_seconds, "cap": backoff.cap_seconds,
                            "jitter": backoff.jitter}
+    if "parent" in body:
+        body["parent_id"] = body.pop("parent")
     if "tags" in body:
         body["tags"] = list(body["tags"])
     return body
@@ -53,7 +55,7 @@ def submission_of(new: NewTask) -> dict[str, Any]:
         "timeout": options.timeout_seconds, "total_timeout": options.total_timeout_seconds,
         "lease": options.lease_seconds, "backoff": options.backoff, "unique_key": options.unique_key,
         "on_conflict": new.on_conflict if options.unique_key else None, "group": options.group,
-        "tags": options.tags or None,
+        "tags": options.tags or None, "parent": new.kept_options.parent,
     })
 
 
@@ -117,7 +119,8 @@ def _claim(body: Mapping[str, Any], worker: str) -> Claim:
         id=str(body.get("task_id") or body["id"]), type=str(body.get("task_type") or body["type"]),
         data=body.get("data"), requester=str(body.get("requester") or ""),
         created_at=_instant(body.get("created_at")), priority=_priority(body.get("priority")),
-        attempts=attempt - 1, last_error=body.get("previous_error"), checkpoint=body.get("checkpoint"),
+        max_retries=max(0, int(body.get("max_attempts") or 1) - 1), attempts=attempt - 1,
+        last_error=body.get("previous_error"), checkpoint=body.get("checkpoint"),
         options=_limits(body),
     )
     return Claim(task, Lease(task.id, worker, attempt, str(lease.get("token") or ""), _seconds(lease),

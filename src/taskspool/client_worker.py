@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from taskspool.client_call import Connection
 from taskspool.client_wire import claims_of, given, task_path
+from taskspool.clock import to_text
 from taskspool.engine.lifecycle import KEEP
 from taskspool.engine.task import Claim, JsonValue
+from taskspool.engine.worker_record import RUN
 
 LONG_POLL_SECONDS = 25.0
 """Longest single wait the bridge grants; longer waits are made of several."""
+
+
+class Claims(list[Claim]):
+    """The tasks that were given, and what the worker is to do: ``state`` is run, quiet or terminate."""
+
+    def __init__(self, claims: Sequence[Claim], state: str) -> None:
+        super().__init__(claims)
+        self.state = state
 
 
 class WorkerCalls(Connection):
@@ -20,16 +31,18 @@ class WorkerCalls(Connection):
 
     def next(self, worker: str, *, types: Sequence[str] | None = None,
              max: int = 1, wait: float = 0.0,  # noqa: A002  # the word of the wire
-             lease: int | None = None, request_id: str | None = None) -> list[Claim]:
+             lease: int | None = None, request_id: str | None = None,
+             started_at: datetime | None = None) -> Claims:
         """Claim up to ``max`` tasks of ``types`` (None: any), waiting up to ``wait`` (0..25) seconds for the first.
 
         Never repeated by itself: a claim whose answer was lost comes back when its lease runs out. Or, at once, to who
-        asks again with the same ``request_id``.
+        asks again with the same ``request_id``. ``started_at``: see ``report_worker``.
         """
         body = given(worker_id=worker, types=None if types is None else list(types), max=max,
-                     wait=min(wait, LONG_POLL_SECONDS), lease=lease, request_id=request_id)
+                     wait=min(wait, LONG_POLL_SECONDS), lease=lease, request_id=request_id,
+                     started_at=None if started_at is None else to_text(started_at))
         answer = self._call("POST", "/api/tasks/next", body, retries=0, read_margin=wait)
-        return claims_of(answer, worker)
+        return Claims(claims_of(answer, worker), str(answer.get("state") or RUN))
 
     def heartbeat(self, task_id: str, token: str, *, progress: float | None = None, message: str | None = None,
                   checkpoint: JsonValue = KEEP) -> dict[str, Any]:

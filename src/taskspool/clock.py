@@ -1,13 +1,15 @@
 """The only clock and the only id maker.
 
-Two times, never mixed: ``now()`` (wall clock, aware UTC) is written down and shown; ``monotonic()`` (seconds since
+Times that are never mixed: ``now()`` (wall clock, aware UTC) is written down and shown; ``monotonic()`` (seconds since
 some instant) measures how long something lasts, and is what leases are judged by, so that a clock that is set back or
-forward expires nothing early.
+forward expires nothing early. ``boottime()`` does so too, and goes on while the machine sleeps: who was silent then was
+not dead, but a delay that ended in its sleep is over.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -21,6 +23,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since an arbitrary instant; never goes back."""
 
+    def boottime(self) -> float:
+        """The same, from another instant, with the time in which the machine slept."""
+
 
 class SystemClock:
     def now(self) -> datetime:
@@ -28,6 +33,15 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boottime(self) -> float:
+        return _boottime()
+
+
+def _boottime() -> float:
+    if sys.platform == "win32":
+        return time.monotonic()  # it counts sleep there
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))  # of macOS the latter counts it
 
 
 def to_text(instant: datetime) -> str:

@@ -7,6 +7,7 @@
     │   ├── TaskNotFound      404  no task has this id
     │   ├── BatchNotFound     404  no batch has this id
     │   ├── QueueNotFound     404  no queue has this name
+    │   ├── WorkerNotFound    404  no live worker has this name
     │   ├── TaskNotClaimable  404  the task exists, but is not waiting
     │   └── ResultPending     404  the task is not finished yet
     ├── Conflict              409
@@ -15,6 +16,7 @@
     │   ├── TaskFinished      409  it cannot be cancelled any more
     │   ├── NotRetryable      409  only dead and cancelled tasks are retried
     │   └── DuplicateTask     409  an unfinished task has the same unique key
+    ├── LogOffset             416  lines of a log were left out; ``details`` names the ``next_offset``
     ├── IdempotencyConflict   422  the key was used before with another body
     ├── StoreUnavailable      503  the disk refused; nothing was acknowledged
     │   └── StoreFull         507  no room left
@@ -72,6 +74,10 @@ class QueueNotFound(NotFound):
     code = "QUEUE_NOT_FOUND"
 
 
+class WorkerNotFound(NotFound):
+    code = "WORKER_NOT_FOUND"
+
+
 class TaskNotClaimable(NotFound):
     """404 and not 409, because the clients of seed 002 expect a 404 here."""
 
@@ -115,6 +121,13 @@ class DuplicateTask(Conflict):
     code = "DUPLICATE_TASK"
 
 
+class LogOffset(TaskspoolError):
+    """Lines before these never came. ``details`` carries ``next_offset``: how many lines of this claim there are."""
+
+    code = "LOG_OFFSET"
+    status = 416
+
+
 class IdempotencyConflict(TaskspoolError):
     code = "IDEMPOTENCY_CONFLICT"
     status = 422
@@ -144,9 +157,9 @@ class RefusedToStart(TaskspoolError):
 BY_CODE: Mapping[str, type[TaskspoolError]] = {
     error.code: error
     for error in (
-        InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, BatchNotFound, QueueNotFound, TaskNotClaimable,
-        ResultPending, Conflict, LeaseLost, TaskCancelled, TaskFinished, NotRetryable, DuplicateTask,
-        IdempotencyConflict, StoreUnavailable, StoreFull,
+        InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, BatchNotFound, QueueNotFound, WorkerNotFound,
+        TaskNotClaimable, ResultPending, Conflict, LeaseLost, TaskCancelled, TaskFinished, NotRetryable, DuplicateTask,
+        LogOffset, IdempotencyConflict, StoreUnavailable, StoreFull,
     )
 }
 """Code on the wire -> class, for the client: it raises what the engine raised."""

@@ -39,11 +39,17 @@ class Settings:
     """The same for tasks that were given up."""
     keep_cancelled_seconds: int = 0
     """The same for tasks that were cancelled."""
+    keep_workers_seconds: int = 86_400
+    """Workers that are gone are forgotten so long after their last sign of life; 0: never (0..315360000)."""
     min_free_bytes: int = 0
     """New tasks are refused while less is free on the disk; claims and results go on. 0: 64 MiB or 1 % of the disk,
     whichever is more, but at most a tenth of it."""
+    log_max_bytes: int = 67_108_864
+    """What the live log of one task may take on the disk; its oldest lines go (65536..1099511627776)."""
     max_task_bytes: int = 1_048_576
     """Largest task or result accepted, as JSON text."""
+    max_checkpoint_bytes: int = 65_536
+    """Largest checkpoint accepted, as JSON text; it is kept in the task's file (1024..262144)."""
     max_depth: int = 64
     """Deepest nesting of arrays and objects accepted in JSON."""
     host: str = "127.0.0.1"
@@ -98,8 +104,10 @@ def check(settings: Settings) -> Settings:
     ranges = {
         "lease_seconds": (1, 86_400), "max_crashes": (1, 1_000), "cancel_grace_seconds": (0, 86_400),
         "aging_seconds": (0, 2_592_000),
-        **dict.fromkeys(("keep_done_seconds", "keep_dead_seconds", "keep_cancelled_seconds"), (0, 315_360_000)),
+        **dict.fromkeys(("keep_done_seconds", "keep_dead_seconds", "keep_cancelled_seconds",
+                        "keep_workers_seconds"), (0, 315_360_000)),
         "min_free_bytes": (0, 1 << 50), "max_task_bytes": (1_024, 1 << 30), "max_depth": (2, 400), "port": (0, 65_535),
+        "log_max_bytes": (65_536, 1 << 40), "max_checkpoint_bytes": (1_024, 262_144),
     }
     for name, (low, high) in ranges.items():
         if not low <= getattr(settings, name) <= high:

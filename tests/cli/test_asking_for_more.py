@@ -12,10 +12,11 @@ from taskspool.cli.show import step_text
 from taskspool.cli.times import AHEAD, BACK, seconds_of
 from taskspool.clock import from_text
 
+PARENT = "01936f5e-0000-4000-8000-00000000000c"
 MORE = ["--requester", "me", "--priority", "low", "--max-retries", 3, "--backoff", "linear:2:1m30s",
         "--at", "2999-01-31T12:00Z", "--start-before", "2999-02-01T00:00Z", "--timeout", "5m",
         "--total-timeout", "1h30m", "--lease", "2m", "--unique-key", "k", "--on-conflict", "reject",
-        "--group", "g", "--tag", "a", "--tag", "b"]
+        "--group", "g", "--tag", "a", "--tag", "b", "--parent", PARENT]
 
 
 def test_every_wish_arrives(anywhere):
@@ -26,8 +27,11 @@ def test_every_wish_arrives(anywhere):
     assert shown["options"] == {
         "group": "g", "tags": ["a", "b"], "start_before": "2999-02-01T00:00:00.000000Z", "timeout": 300.0,
         "total_timeout": 5400.0, "lease": 120, "unique_key": "k",
+        "parent_id": PARENT,
         "backoff": {"kind": "linear", "base": 2.0, "cap": 90.0, "jitter": 0.1}}
-    assert "0 of 4 failed" in anywhere("show", task_id).out
+    assert "0 of 4 failed" in (told := anywhere("show", task_id).out)
+    assert f"parent id      {PARENT}" in told
+    assert [one["id"] for one in anywhere("ls", "--parent", PARENT, "--json").json["tasks"]] == [task_id]
     done = anywhere("put", "x", "--unique-key", "k", "--on-conflict", "reject")
     assert (done.code, done.out) == (1, "")
     assert "DUPLICATE_TASK" in done.err
@@ -48,7 +52,7 @@ def test_each_line_gets_the_wishes_too(command, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ["--delay", "soon"], ["--delay", "-1"], ["--at", "noon"], ["--delay", "5", "--at", "5m"], ["--timeout", "0"],
     ["--backoff", "cubic"], ["--backoff", "linear:x"], ["--backoff", "linear:1:2:3"], ["--tag", ""],
-    ["--on-conflict", "reject"], ["--group", "a\nb"], ["--delay", "60w"], ["--lease", "2d"],
+    ["--on-conflict", "reject"], ["--group", "a\nb"], ["--parent", "x"], ["--delay", "60w"], ["--lease", "2d"],
 ])
 def test_a_wish_that_breaks_a_rule_is_refused(command, root, arguments):
     """Code 2, one line that says the rule; nothing is handed over."""

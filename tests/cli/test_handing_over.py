@@ -50,6 +50,14 @@ def test_data_comes_from_a_file_too(command, tmp_path):
     assert command("show", task_id, "--json").json["data"] == {"text": "é"}
 
 
+def test_data_may_be_given_in_parts(command, tmp_path):
+    """--data may be repeated, and be KEY=VALUE as well; what is said later, or outside of it, wins."""
+    (tmp_path / "task.json").write_text('{"a": 1, "b": 1, "c": 1, "d": 1}')
+    task_id = command("put", "x", "d=4", "--data", "c=3", "--data", f"@{tmp_path / 'task.json'}", "--data",
+                      '{"b": "x=y"}', "--data", "d=5").out.strip()
+    assert command("show", task_id, "--json").json["data"] == {"a": 1, "b": "x=y", "c": 3, "d": 4}
+
+
 def test_data_comes_from_a_pipe_too(root):
     """--data - reads UTF-8 from stdin, whatever the console's code page is."""
     done = taskspool("put", "x", "--data", "-", "--root", root, given='{"text": "한글"}', PYTHONUTF8="0",

@@ -137,6 +137,7 @@ def test_events_are_told_in_order(anywhere, queue):
     assert [line.split()[2] for line in lines] == ["enqueue", "cancel"]
     assert lines[1].endswith("why not")
     assert [line.split()[2] for line in anywhere("events", "-n", 1).out.splitlines()] == ["cancel"]
+    assert [json.loads(line) for line in anywhere("events", "--after", "0", "--json").out.splitlines()] == told
     after = anywhere("events", "--after", told[1]["id"], "--json").out
     assert json.loads(after)["event"] == "cancel"
     assert json.loads(anywhere("events", "--after", "long-gone-1", "--json").out.splitlines()[0])["event"] == "reset"

@@ -34,14 +34,15 @@ def test_every_wish_arrives(bridge: LiveBridge, client: Client) -> None:
     task_id = client.submit(
         "t", {"n": 1}, requester="me", priority="low", max_retries=3, backoff=Backoff("linear", 2.0, 9.0, 0.0),
         run_at="2999-01-31T12:00:00Z", start_before="2999-02-01T00:00:00+01:00", timeout=1.5, total_timeout=60.0,
-        lease=30, unique_key="k", on_conflict="reject", group="g", tags=["a", "b"])
+        lease=30, unique_key="k", on_conflict="reject", group="g", tags=["a", "b"],
+        parent="01936f5e-0000-4000-8000-00000000000c")
     task = bridge.queue.task(task_id).task
     options = task.options
     assert (task.requester, task.priority.word, task.max_retries, task.not_before.year) == ("me", "low", 3, 2999)
     assert options.start_before.isoformat() == "2999-01-31T23:00:00+00:00"
     assert (options.timeout_seconds, options.total_timeout_seconds, options.lease_seconds) == (1.5, 60.0, 30)
-    assert (options.backoff, options.unique_key, options.group, options.tags) == (
-        Backoff("linear", 2.0, 9.0, 0.0), "k", "g", ("a", "b"))
+    assert (options.backoff, options.unique_key, options.group, options.tags, options.parent) == (
+        Backoff("linear", 2.0, 9.0, 0.0), "k", "g", ("a", "b"), "01936f5e-0000-4000-8000-00000000000c")
     with pytest.raises(DuplicateTask) as raised:
         client.submit("t", unique_key="k", on_conflict="reject")
     assert raised.value.details["task_id"] == task_id

@@ -24,7 +24,8 @@ def test_the_same_key_and_body_is_the_same_task(candidate: Candidate, queue: Que
 
 
 @pytest.mark.parametrize("other", [NewTask("pong", {}), NewTask("ping", {"a": 1}), NewTask("ping", {}, max_retries=1),
-                                   NewTask("ping", {}, requester="someone else")])
+                                   NewTask("ping", {}, requester="someone else"),
+                                   NewTask("ping", {}, parent="01936f5e-0000-4000-8000-00000000000c")])
 def test_the_same_key_with_another_body_is_a_conflict(candidate: Candidate, queue: Queue, other: NewTask) -> None:
     """It is refused with the first task's id, and nothing is created."""
     first = queue.enqueue(NewTask("ping", {}), key="k")

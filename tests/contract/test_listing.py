@@ -18,6 +18,7 @@ from taskspool.engine.task import NewTask, Priority, Snapshot, State
 from taskspool.errors import InvalidRequest
 
 TYPES, GROUPS, TAGS = ("mail", "review", "sum"), ("north", "south"), ("red", "blue")
+PARENT = "01936f5e-0000-4000-8000-00000000000c"
 FATES = ("wait", "later", "claim", "complete", "fail", "bury", "cancel", "release", "retry")
 
 
@@ -25,8 +26,10 @@ def news() -> st.SearchStrategy[NewTask]:
     options = st.builds(lambda group, tags, batch: Options(group=group, tags=tuple(tags), batch_id=batch),
                         st.none() | st.sampled_from(GROUPS), st.lists(st.sampled_from(TAGS), unique=True),
                         st.none() | st.just("01936f5e-0000-4000-8000-00000000000b"))
-    return st.builds(lambda kind, who, level, given: NewTask(kind, {}, who, level, 1, options=given),
-                     st.sampled_from(TYPES), st.sampled_from(["ann", "bob"]), st.sampled_from(Priority), options)
+    return st.builds(lambda kind, who, level, given, parent: NewTask(kind, {}, who, level, 1, options=given,
+                                                                     parent=parent),
+                     st.sampled_from(TYPES), st.sampled_from(["ann", "bob"]), st.sampled_from(Priority), options,
+                     st.none() | st.just(PARENT))
 
 
 def filters() -> st.SearchStrategy[Filter]:
@@ -35,7 +38,8 @@ def filters() -> st.SearchStrategy[Filter]:
         Filter, states=some, types=st.none() | st.frozensets(st.sampled_from(TYPES), max_size=2),
         priorities=st.none() | st.frozensets(st.sampled_from(Priority), max_size=2),
         group=st.none() | st.sampled_from(GROUPS), tags=st.lists(st.sampled_from(TAGS), max_size=1).map(tuple),
-        requester=st.none() | st.sampled_from(["ann", "bob"]), worker=st.none() | st.sampled_from(["w1", "w2"]))
+        requester=st.none() | st.sampled_from(["ann", "bob"]), worker=st.none() | st.sampled_from(["w1", "w2"]),
+        parent=st.none() | st.just(PARENT))
 
 
 def meet(queue: Queue, candidate: Candidate, new: NewTask, fate: str, worker: str) -> str:
@@ -73,7 +77,7 @@ def fits(one: Snapshot, wanted: Filter) -> bool:
             and wanted.requester in (None, task.requester)
             and (wanted.worker is None or (one.state not in (State.READY, State.SCHEDULED)
                                            and one.worker == wanted.worker))
-            and wanted.batch_id in (None, options.batch_id))
+            and wanted.batch_id in (None, options.batch_id) and wanted.parent in (None, options.parent))
 
 
 KEYS: dict[str, Callable[[Snapshot], tuple[object, ...]]] = {

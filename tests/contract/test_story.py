@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contract.candidates import BACKOFF_SECONDS, Candidate
@@ -10,7 +12,7 @@ from taskspool.engine.history import story_of
 from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.own_fields import MAX_STEPS
 from taskspool.engine.task import State
-from taskspool.errors import InvalidRequest, LeaseLost
+from taskspool.errors import InvalidRequest, LeaseLost, PayloadTooLarge
 
 
 def told(queue: Queue, task_id: str) -> list[tuple[str, str | None, int | None, str | None]]:
@@ -62,6 +64,26 @@ def test_the_next_attempt_gets_the_checkpoint(candidate: Candidate, queue: Queue
     queue.sweep()
     task = queue.claim_one(lease.task_id, "w2").task
     assert (task.checkpoint, task.progress) == ({"page": 4}, None)
+
+
+@pytest.mark.parametrize(("limit", "checkpoint", "is_kept"), [
+    (20, "x" * 18, True), (20, "x" * 19, False), (20, "é" * 9, True), (20, "é" * 10, False),
+    (65_536, [1] * 21_845, True), (65_536, [1] * 21_846, False), (20, None, True),
+])
+def test_a_checkpoint_has_a_limit_of_its_own(candidate: Candidate, limit: int, checkpoint: Any, is_kept: bool) -> None:
+    """Counted as it is written, UTF-8 JSON. What is larger is refused, and changes nothing."""
+    queue = candidate.open(max_checkpoint_bytes=limit)
+    lease = queue.claim_one(queue.enqueue(new()).task_id, "w1").lease
+    queue.extend(lease.task_id, lease.token, percent=1, checkpoint="before")
+    if is_kept:
+        queue.extend(lease.task_id, lease.token, percent=2, checkpoint=checkpoint)
+    else:
+        with pytest.raises(PayloadTooLarge) as caught:
+            queue.extend(lease.task_id, lease.token, percent=2, checkpoint=checkpoint)
+        assert (caught.value.details["field"], caught.value.details["rule"]) == ("checkpoint", f"at most {limit} bytes")
+    task = queue.task(lease.task_id).task
+    assert task.progress is not None
+    assert (task.checkpoint, task.progress.percent) == ((checkpoint, 2) if is_kept else ("before", 1))
 
 
 @pytest.mark.parametrize("percent", [-1, 101, float("nan")])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskspool.engine.documents import (
@@ -31,10 +32,11 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | st.integers(-2**70, 2**70) | floats | text
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4))
 instants = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
-tasks = st.builds(
+plain = st.builds(
     Task, st.just(ID), name, st.dictionaries(text, values, max_size=4), name, instants, st.sampled_from(Priority),
-    st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000), st.none() | instants,
-    st.none() | text.filter(bool))
+    st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000), last_error=st.none() | text.filter(bool))
+tasks = plain | st.builds(lambda one, until, seconds: replace(one, not_before=until, delay_seconds=seconds),
+                          plain, instants, st.none() | st.floats(0, 31_536_000))
 results = st.builds(
     Result, st.just(ID), name, st.sampled_from(["success", "error"]), values, instants, st.none() | text,
     st.integers(1, 99), st.just(TOKEN), st.just(parse_token(TOKEN).claimed_at))
@@ -54,11 +56,11 @@ def test_an_ordinary_task_has_exactly_the_eight_keys() -> None:
 
 def test_what_is_ours_alone_sits_in_one_object() -> None:
     """The eight keys stay first; the ninth is ``taskspool``."""
-    one = task(priority=Priority.HIGH, attempts=1, last_error="no", not_before=NOW)
+    one = task(priority=Priority.HIGH, attempts=1, last_error="no", not_before=NOW, delay_seconds=2.5)
     document = json.loads(task_document(one, LIMIT))
     assert list(document) == [*EIGHT, "taskspool"]
     assert document["taskspool"] == {"priority": "high", "attempts": 1, "last_error": "no",
-                                     "not_before": "2026-01-02T03:04:05.000006Z"}
+                                     "not_before": "2026-01-02T03:04:05.000006Z", "delay_seconds": 2.5}
 
 
 def test_non_ascii_is_written_as_it_is() -> None:
@@ -66,6 +68,7 @@ def test_non_ascii_is_written_as_it_is() -> None:
     assert "봇 ä".encode() in task_document(Task(ID, "ping", {"t": "봇 ä"}, "me", NOW), LIMIT)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a loaded machine draws slowly
 @given(tasks)
 def test_a_task_goes_there_and_back(one: Task) -> None:
     """Whatever Hypothesis thinks of is the same value after writing and reading."""

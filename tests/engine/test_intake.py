@@ -240,6 +240,26 @@ def test_a_task_rewritten_between_the_look_and_the_claim_is_read_again(
     assert queue.task(popped).worker == "comet"
 
 
+def test_a_task_rewritten_for_another_type_is_for_that(
+        queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stood in line as what it was: before the look, or between the look and the rename."""
+    real, changed, late = files.move, drop(folder, 1), drop(folder, 2)
+
+    def move(source: str, target: str) -> None:
+        if f"/tasks/{late}" in source:
+            monkeypatch.setattr(files, "move", real)
+            rewrite(folder, late, type="pong")
+            os.utime(source, ns=(1, 1))
+        real(source, target)
+
+    queue.sweep()
+    rewrite(folder, changed, type="pong")
+    monkeypatch.setattr(files, "move", move)
+    assert queue.claim("w", types=["ping"], max_tasks=9) == []
+    assert files.move is real
+    assert {claim.task.id for claim in queue.claim("w", types=["pong"], max_tasks=9)} == {changed, late}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_file_from_powershell_is_a_task(queue: Queue, folder: Path, encoding: str) -> None:
     """Out-File writes a mark, or UTF-16."""

@@ -119,7 +119,7 @@ def test_a_task_that_came_back_and_went_on_is_not_waited_for(queue: Queue) -> No
     """Another process was faster: there is nothing to put into the schedule."""
     task_id = queue.enqueue(NewTask("ping", {})).task_id
     queue.store._intake.came_back(task_id, State.SCHEDULED)
-    assert task_id not in queue.store._intake._schedule._times
+    assert task_id not in queue.store._intake._schedule._waits
 
 
 def test_a_finished_task_that_cannot_be_moved_is_moved_later(

@@ -65,7 +65,8 @@ def what_is_taken_to_be_ended_counts_as_a_run() -> None:
 def what_is_put_back_is_due_at_once() -> None:
     """A task that waited for its time, and was held for a moment, is ready after a crash."""
     def put_back(self: Endings, expired: Any) -> State:
-        self._store.requeue(expired.claim.lease, replace(expired.claim.task, not_before=None), expired=expired)
+        task = replace(expired.claim.task, not_before=None, delay_seconds=None)
+        self._store.requeue(expired.claim.lease, task, expired=expired)
         return State.READY
 
     Endings._put_back = put_back  # type: ignore[method-assign]
@@ -250,7 +251,7 @@ def the_time_of_what_is_scheduled_never_ends() -> None:
 def a_delay_ends_at_the_next_sweep() -> None:
     """What waits for its time is due whenever somebody looks."""
     def promote(self: Schedule, now: Any) -> int:
-        due = self._times.ids()
+        due = self._waits.ids()
         for task_id in due:
             files.move(self._place.task_path(State.SCHEDULED, task_id), self._place.task_path(State.READY, task_id))
             self._forget(task_id)

@@ -38,6 +38,9 @@ class SwiftClock:
     def monotonic(self) -> float:
         return time.monotonic() * RATE
 
+    def boottime(self) -> float:
+        return self.monotonic()
+
 
 class Known:
     """The tasks and tokens all actors have heard of; each may meddle with those of the others."""

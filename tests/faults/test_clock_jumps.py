@@ -1,6 +1,7 @@
 """A wall clock that jumps takes no lease away and makes none last; what waits for its time comes once, when it is due.
 
-Leases are judged by the monotonic clock of the process that watches, instants that were asked for by the wall clock.
+Leases and delays are judged by the monotonic clock of the process that watches, instants that were asked for by the
+wall clock.
 """
 
 from __future__ import annotations
@@ -136,24 +137,31 @@ def test_a_jump_expires_no_lease_and_keeps_none_in_many_examples(watched: Watche
 
 
 def check_delay(watched: Watched, seconds: int, by_instant: bool, events: list[tuple[str, int]]) -> None:
-    """Not before its time by the wall clock, in the first sweep after it, and once."""
-    due = watched.clock.now() + timedelta(seconds=seconds)
+    """In the first sweep after its time, not in one before it, and once. An instant is one of the wall clock. A delay
+    lasts as long as it was asked for, however that is set; who has just started goes by what the wall clock says is
+    left of it, which is never more than the whole."""
+    due, ends_at = watched.clock.now() + timedelta(seconds=seconds), watched.clock.boottime() + seconds
     new = NewTask("ping", {}, run_at=due) if by_instant else NewTask("ping", {}, delay_seconds=seconds)
     task_id = watched.other.enqueue(new).task_id
     promoted = 0
-    for kind, value in [*events, ("jump", max(0, 2 * seconds)), ("jump", 2 * DAY), ("ticks", 1)]:
+    for kind, value in [("ticks", 1), *events, ("jump", 20 * DAY), ("pass", seconds), ("ticks", 1)]:
         if kind == "jump":
             watched.jump(value)
+        elif kind == "pass":
+            watched.clock.advance(value)
         elif kind == "restart":
             watched.restart()
             promoted = int(watched.queue.task(task_id).state is State.READY)
+            left = (due - watched.clock.now()).total_seconds()
+            ends_at = watched.clock.boottime() + max(0.0, min(left, seconds))
         for _ in range(value if kind == "ticks" else 0):
             promoted += watched.tick().promoted
             is_ready = watched.queue.task(task_id).state is State.READY
-            was_due = promoted or watched.clock.now() >= due
-            assert is_ready == bool(was_due), f"ready: {is_ready} at {watched.clock.now()}, due at {due}"
+            is_over = watched.clock.now() >= due if by_instant else watched.clock.boottime() >= ends_at
+            assert is_ready == bool(promoted or is_over), f"ready: {is_ready}, {watched.clock.now()}, {due}, {ends_at}"
             assert promoted <= 1
         counts["jumps"] += kind == "jump"
+    assert promoted == 1
     if promoted:
         assert [one.task.id for one in watched.other.claim("w", max_tasks=9)] == [task_id]
         counts["fired"] += 1

@@ -74,5 +74,5 @@ def is_missing(snippet: Snippet) -> str:
     """The program this machine lacks to run ``snippet``; empty when it can be run."""
     wanted = {"bash": ["bash"], "powershell": ["pwsh"], "python": []}[snippet.language]
     if snippet.language == "bash":
-        wanted += [name for name in ("curl", "jq") if re.search(rf"\b{name}\b", snippet.text)]
+        wanted += [name for name in ("curl", "jq", "node", "pwsh") if re.search(rf"\b{name}\b", snippet.text)]
     return " ".join(name for name in wanted if shutil.which(name) is None)

@@ -1,4 +1,4 @@
-"""The commands in README and QUICKSTART work as they stand."""
+"""The commands in README, QUICKSTART and the examples work as they stand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from house.snippets import LANGUAGES, Reader, Snippet, is_missing, snippets
 from service import services
 from waiting import eventually
 
-SNIPPETS = snippets("README.md", "QUICKSTART.md")
+SNIPPETS = snippets("README.md", "QUICKSTART.md", "examples/README.md")
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from taskspool.doors.bridge import create_app
 from taskspool.engine.lifecycle import open_queue
 from taskspool.engine.task import TRANSITIONS
 from taskspool.settings import Settings
+from taskspool.worker.program_task import NAMES
 
-ROOMS = ("src", "scripts", "tests", "docs", "benchmarks", ".ci")
+ROOMS = ("src", "scripts", "tests", "docs", "benchmarks", "examples", ".ci")
 TEXTS = {".py", ".md", ".toml", ".txt", ".yml", ".json", ".js", ".css", ".html", ".sh", ""}
 ONE_MACHINE = re.compile(r"(?<![\w.])/(?:(?:work|home|Users)/\w|root/\.)|/tmp/\w*venv")
 """Absolute paths that exist on one machine only."""
@@ -38,12 +39,13 @@ def test_every_verb_is_documented_with_its_moves() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """Each TASKSPOOL_ variable stands in docs/, and docs/ names none that does not exist."""
+    """Each TASKSPOOL_ variable stands in docs/, and docs/ names none that does not exist: a setting, or what programs
+    are told of their task."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "docs").rglob("*.md"))
     known = {f"TASKSPOOL_{field.name.upper()}" for field in fields(Settings)}
-    assert {name for name in known if name not in text} == set()
+    assert {name for name in {*known, *NAMES} if name not in text} == set()
     named = set(re.findall(r"TASKSPOOL_[A-Z_]*[A-Z]", text)) - {
-        "TASKSPOOL_SLOW", "TASKSPOOL_TEST_ROUNDS", "TASKSPOOL_ERROR"}
+        "TASKSPOOL_SLOW", "TASKSPOOL_TEST_ROUNDS", "TASKSPOOL_ERROR", *NAMES}
     assert named <= known
 
 
@@ -81,7 +83,7 @@ def test_decisions_say_something() -> None:
 def test_links_between_documents_lead_somewhere() -> None:
     """Every relative link in a Markdown file names a file or folder that exists."""
     broken = []
-    for page in [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]:
+    for page in [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "examples").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(PROJECT)}: {target}")

@@ -37,8 +37,9 @@ for name in json.loads(sys.argv[1]):
         sys.exit(1)
 """
 OTHERS = ["click", "filelock", "flask", "flask_swagger_ui", "httptools", "pydantic", "requests", "uvicorn",
-          "uvicorn.protocols.http.httptools_impl", "uvicorn.logging", "watchdog.observers", "watchdog.events",
-          "click.shell_completion", "multiprocessing", "asyncio"]
+          "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl",
+          "uvicorn.logging", "watchdog.observers", "watchdog.events", "click.shell_completion", "multiprocessing",
+          "asyncio"]
 
 
 def import_watched(names: list[str], folder: Path, *extra: Path) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ FLOORS = [
     {"cli", "__main__"},
     {"doors", "worker"},
     {"web"},
-    {"client", "client_call", "client_events", "client_wire", "client_worker"},
+    {"client", "client_call", "client_events", "client_logs", "client_wire", "client_worker", "client_registry"},
+    {"shapes"},
     {"engine.lifecycle", "engine.sweep", "engine.tokenless"},
     {"engine"},
     {"engine.task", "engine.bell", "engine.options", "engine.names"},
@@ -24,11 +25,14 @@ FLOORS = [
 PARTS = {
     "engine": {"filelock"},
     "settings": set(), "errors": set(), "clock": set(), "__main__": set(), "": set(),
-    "client": set(), "client_call": {"requests"}, "client_events": set(), "client_wire": set(), "client_worker": set(),
+    "client": set(), "client_call": {"requests"}, "client_events": set(), "client_logs": set(),
+    "client_wire": set(), "client_worker": set(),
+    "client_registry": set(),
+    "shapes": set(),
     "cli": {"click"},
     "web": {"flask", "werkzeug", "uvicorn", "httptools", "pydantic", "pydantic_core", "flask_swagger_ui", "_typeshed"},
     "doors": {"flask", "werkzeug", "pydantic", "_typeshed"},
-    "worker": {"watchdog"},
+    "worker": {"watchdog", "psutil"},
 }
 """What of other people's packages each room may use."""
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

@@ -10,7 +10,8 @@ import pytest
 from taskspool.clock import from_text
 from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import Claim, Lease, Task
-from taskspool.worker.execution import Success, execute
+from taskspool.worker.calling import Success, call_handler, context_of
+from taskspool.worker.contact import Contact
 from taskspool.worker.handlers import load_handlers
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +20,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def run(task_type: str, data: Any) -> Any:
     """The result's data, or the failure's message."""
     task = Task("00000000-0000-7000-8000-000000000001", task_type, data, "test", NOW)
-    outcome = execute(Claim(task, Lease(task.id, "office-1", 1, "t", 0, NOW)), load_handlers())
+    context = context_of(Claim(task, Lease(task.id, "office-1", 1, "t", 0, NOW)), Contact())
+    outcome = call_handler(load_handlers(), context, task.data)
     return outcome.data if isinstance(outcome, Success) else outcome.message
 
 
@@ -104,5 +106,6 @@ def test_a_batch_that_cannot_be_done_names_the_item(data: dict[str, Any], says: 
 def test_a_type_without_handler_fails_for_good() -> None:
     """Should a queue hand out a type nobody asked for, that is said and not retried."""
     task = Task("00000000-0000-7000-8000-000000000001", "web_scraping", {}, "test", NOW)
-    outcome = execute(Claim(task, Lease(task.id, "w", 1, "t", 0, NOW)), load_handlers())
+    context = context_of(Claim(task, Lease(task.id, "w", 1, "t", 0, NOW)), Contact())
+    outcome = call_handler(load_handlers(), context, task.data)
     assert outcome == Failure("this worker has no handler for 'web_scraping'", retryable=False)

@@ -10,11 +10,11 @@ import pytest
 from taskspool.engine.options import Options
 from taskspool.engine.task import Claim, Lease, Task
 from taskspool.errors import InvalidRequest, LeaseLost, ServerUnreachable, TaskCancelled
+from taskspool.worker.calling import Putoff, Success, call_handler, context_of
 from taskspool.worker.contact import Cancelled, Contact, Said
 from taskspool.worker.delivery import deliver
-from taskspool.worker.execution import Putoff, Success, execute
 from taskspool.worker.hand import Hand
-from taskspool.worker.handlers import Handlers, Run, Snooze
+from taskspool.worker.handlers import Handlers, Snooze, TaskContext
 from taskspool.worker.heartbeat import Heartbeat, pause_seconds
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -109,18 +109,18 @@ def test_the_answer_tells_that_it_is_to_be_cancelled() -> None:
     contact = Contact(Listener(True))
     contact.say(1, None)
     contact.tell()
-    run = Run(ID, "t", "r", 1, "w", contact=contact)
-    assert run.is_cancelled
+    context = TaskContext(ID, "t", "r", 1, "w", contact=contact)
+    assert context.is_cancelled
+    assert context.stop_reason == "cancelled"
     with pytest.raises(Cancelled):
-        run.raise_if_cancelled()
+        context.raise_if_cancelled()
 
 
 def test_a_run_knows_its_end_and_what_was_kept() -> None:
     """The deadline is the nearer of the attempt's and the task's; the checkpoint is the earlier attempt's."""
-    runs: list[Run] = []
-    handlers = Handlers({"t": lambda data, run: runs.append(run)})
+    runs = []
     for options in (Options(timeout_seconds=5), Options(timeout_seconds=5, total_timeout_seconds=3), Options()):
-        execute(claim_of(options=options, checkpoint=[7]), handlers)
+        runs.append(context_of(claim_of(options=options, checkpoint=[7]), Contact()))
     assert [run.deadline for run in runs] == [NOW + timedelta(seconds=5), NOW + timedelta(seconds=3), None]
     assert [run.previous_checkpoint for run in runs] == [[7]] * 3
     assert not any(run.is_cancelled for run in runs)
@@ -131,7 +131,8 @@ def test_a_snooze_is_neither_success_nor_failure() -> None:
     def handler(data: object) -> None:
         raise Snooze(1e12, "busy")
 
-    assert execute(claim_of(), Handlers({"t": handler})) == Putoff(31_536_000.0, "busy")
+    context = context_of(claim_of(), Contact())
+    assert call_handler(Handlers({"t": handler}), context, {}) == Putoff(31_536_000.0, "busy")
 
 
 class Source:
@@ -195,3 +196,72 @@ def test_a_queue_that_does_not_answer_is_asked_once_a_round() -> None:
         hand.take(Claim(claim.task, replace(claim.lease, token=f"token-{number}")), contact)
     Heartbeat(Source(), hand)._tell(hand.held())
     assert len(listener.heard) == 1
+
+
+def test_the_first_reason_to_stop_stands_and_is_told_once() -> None:
+    """Who listens is called once, who comes too late at once, and who has left not at all."""
+    told: list[str] = []
+    contact = Contact(at_end=lambda: told.append("at_end"))
+    with contact.calling_at_end(lambda: told.append("left")):
+        pass
+    with contact.calling_at_end(lambda: told.append("there")):
+        contact.end("timeout")
+        contact.end("cancelled")
+    with contact.calling_at_end(lambda: told.append("late")):
+        assert contact.wait(60)
+    assert (contact.stop_reason, told) == ("timeout", ["at_end", "there", "late"])
+
+
+def test_waiting_ends_with_the_time_or_with_the_run() -> None:
+    """It says which of the two it was."""
+    contact = Contact()
+    assert not contact.wait(0)
+    contact.end("shutdown")
+    assert contact.wait(60)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[object] = []
+
+    def write(self, stream: str, text: str) -> None:
+        self.lines.append((stream, text))
+
+    def close(self, seconds: float) -> bool:
+        self.lines.append(seconds)
+        return True
+
+
+def test_a_log_is_opened_with_its_first_line_and_takes_none_after_its_end() -> None:
+    """A run that says nothing has no log."""
+    made: list[Log] = []
+
+    def opened() -> Log:
+        made.append(Log())
+        return made[0]
+
+    quiet, contact = Contact(open_log=opened), Contact(open_log=opened)
+    quiet.close_log(1.0)
+    quiet.log("out", "too late")
+    assert made == []
+    contact.log("out", "a")
+    contact.log("err", "b")
+    contact.close_log(2.0)
+    contact.log("out", "too late")
+    assert made[0].lines == [("out", "a"), ("err", "b"), 2.0]
+
+
+def test_a_context_submits_for_its_task() -> None:
+    """What is handed over names its parent and its requester; what is asked for otherwise stands."""
+    bodies: list[tuple[dict[str, object], str | None]] = []
+
+    def take(body: dict[str, object], key: str | None) -> str:
+        bodies.append((body, key))
+        return "the id"
+
+    context = TaskContext(ID, "t", "r", 1, "w", contact=Contact(submit=take))
+    assert context.submit("resize", {"n": 1}, tags=("a",), idempotency_key="k") == "the id"
+    context.submit("resize", requester="me", run_at=NOW)
+    assert bodies[0] == ({"task_type": "resize", "data": {"n": 1}, "requester": f"task {ID}", "parent_id": ID,
+                          "max_retries": 0, "priority": "normal", "tags": ["a"]}, "k")
+    assert (bodies[1][0]["requester"], bodies[1][0]["run_at"]) == ("me", "2026-01-01T00:00:00.000000Z")

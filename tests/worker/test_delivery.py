@@ -12,9 +12,9 @@ from taskspool.errors import (
     InvalidRequest, LeaseLost, PayloadTooLarge, ServerUnreachable, StoreFull, StoreUnavailable, TaskNotFound,
     TaskspoolError,
 )
+from taskspool.worker.calling import Success
 from taskspool.worker.contact import Contact
 from taskspool.worker.delivery import MAX_FAULTS, deliver
-from taskspool.worker.execution import Success
 from taskspool.worker.hand import Hand
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,15 +10,17 @@ import pytest
 
 from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import Claim, Lease, Task
-from taskspool.worker.execution import MAX_MESSAGE_CHARS, Outcome, Success, execute
-from taskspool.worker.handlers import GiveUp, Handlers, Retry, Run
+from taskspool.worker.calling import MAX_MESSAGE_CHARS, Outcome, Success, call_handler, context_of
+from taskspool.worker.contact import Contact
+from taskspool.worker.handlers import GiveUp, Handlers, Retry, TaskContext
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def outcome_of(function: Callable[..., Any], data: Any = None) -> Outcome:
     task = Task("00000000-0000-7000-8000-000000000001", "t", data, "someone", NOW, attempts=1, last_error="before")
-    return execute(Claim(task, Lease(task.id, "w", 2, "token", 60, NOW)), Handlers({"t": function}))
+    claim = Claim(task, Lease(task.id, "w", 2, "token", 60, NOW))
+    return call_handler(Handlers({"t": function}), context_of(claim, Contact()), data)
 
 
 def raising(error: BaseException) -> Callable[[Any], Any]:
@@ -41,11 +43,12 @@ def test_what_the_handler_returns_is_the_result() -> None:
     assert outcome_of(lambda data: None) == Success(None)
 
 
-def test_a_second_argument_receives_the_run() -> None:
+def test_a_second_argument_receives_the_context() -> None:
     """A handler of two arguments learns which attempt of which task it is, for whom, and what went wrong before."""
-    seen: list[Run] = []
-    outcome_of(lambda data, run: seen.append(run))
-    assert seen == [Run("00000000-0000-7000-8000-000000000001", "t", "someone", 2, "w", "before")]
+    seen: list[TaskContext] = []
+    outcome_of(lambda data, context: seen.append(context))
+    assert seen == [TaskContext("00000000-0000-7000-8000-000000000001", "t", "someone", 2, "w", "before",
+                                max_attempts=2)]
 
 
 @pytest.mark.parametrize(("error", "message"), [

@@ -18,6 +18,7 @@ from taskspool.engine.task import NewTask, Result, State
 from taskspool.errors import ResultPending
 from taskspool.settings import Settings
 from taskspool.worker import loop
+from taskspool.worker.execution import Execution
 from taskspool.worker.handlers import Handlers, load_handlers
 from taskspool.worker.loop import Worker, run_folder_worker
 from taskspool.worker.source import FolderSource
@@ -226,7 +227,7 @@ def test_once_runs_one_look_and_until_idle_everything(queue: Queue, root: Path, 
 def test_a_fault_nobody_foresaw_ends_no_runner(queue: Queue, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     """An error out of the queue, or out of our own pipeline, is logged; the task is done all the same."""
     source = FolderSource(queue, "w")
-    owner, name = (loop, "execute") if broken == "execute" else (source, broken)
+    owner, name = (Execution, "_perform") if broken == "execute" else (source, broken)
     sound, faults = getattr(owner, name), [OverflowError("unforeseen")]
 
     def faulty(*arguments: object) -> object:

@@ -36,10 +36,10 @@ def test_the_builtin_types_are_there_unless_left_out() -> None:
 def test_handlers_of_a_file_are_found(tmp_path: Path) -> None:
     """All marked functions of a .py file are collected, one function may serve several types."""
     path = write(tmp_path / "my_jobs.py", '@handler("a", "b")\ndef ab(data): return data\n'
-                                          '@handler("c")\ndef c(data, run): return run.worker\ndef other(): pass')
+                                          '@handler("c")\ndef c(data, context): return context\ndef other(): pass')
     found = load_handlers([path], builtin=False)
     assert found.types == ["a", "b", "c"]
-    assert [found.get(name).wants_run for name in found.types] == [False, False, True]
+    assert [found.get(name).wants_context for name in found.types] == [False, False, True]
 
 
 def test_handlers_of_a_module_in_the_current_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,9 @@ def test_a_file_may_import_its_neighbours(tmp_path: Path) -> None:
     ('@handler("ping")\ndef mine(data): return 1', "two handlers for the task type 'ping'"),
     ('@handler("x")\ndef one(data): return 1\n@handler("x")\ndef two(data): return 2', "two handlers for"),
     ("def unmarked(data): return 1", "has no handlers"),
-    ('@handler("x")\nasync def x(data): return 1', "async"),
+    ('@handler("x")\nclass X: pass', "class without run"),
+    ('@handler("x")\nclass X:\n def __init__(self, a): pass\n def run(self, data): pass', "without arguments"),
+    ('from taskspool import on_start\n@on_start\ndef x(): return 1', "cannot be called with"),
     ('@handler("x")\ndef x(): return 1', "cannot be called with"),
     ('@handler("x")\ndef x(a, b, c): return 1', "cannot be called with"),
     ("1 / 0", "ZeroDivisionError"),
@@ -95,7 +97,7 @@ def test_the_decorator_only_marks() -> None:
 
 
 def test_arguments_with_a_default_are_the_handlers_own() -> None:
-    """A second argument with a default does not receive the run."""
+    """A second argument with a default does not receive the context."""
     def with_default(data: object, factor: int = 2) -> int:
         return factor
 
@@ -103,5 +105,5 @@ def test_arguments_with_a_default_are_the_handlers_own() -> None:
         return len(arguments)
 
     handlers = Handlers({"d": with_default, "m": many})
-    assert not handlers.get("d").wants_run
-    assert handlers.get("m").wants_run
+    assert not handlers.get("d").wants_context
+    assert handlers.get("m").wants_context

@@ -17,11 +17,11 @@ from taskspool.cli.place import Place, place
 from taskspool.cli.printing import COLOURS, age_text, echo_json, safe, table
 from taskspool.cli.put import object_of
 from taskspool.cli.results import wait_text
-from taskspool.cli.shapes import Shape, batch_json
 from taskspool.cli.wishes import new_of
 from taskspool.clock import SystemClock, from_text
 from taskspool.engine.task import NewTask, State
 from taskspool.errors import InvalidRequest
+from taskspool.shapes import Shape, batch_json
 
 LONGEST_NAP_SECONDS = 0.5
 

@@ -13,10 +13,10 @@ from taskspool.cli.look import show_pauses, show_tasks
 from taskspool.cli.options import folder_options, json_option, url_option
 from taskspool.cli.place import MOST, Chosen, Place, Wanted, filter_of, place
 from taskspool.cli.printing import echo_json, safe
-from taskspool.cli.shapes import Shape
 from taskspool.cli.times import SPAN
 from taskspool.engine.task import State
 from taskspool.errors import InvalidRequest, ServerUnreachable, StoreUnavailable, TaskspoolError
+from taskspool.shapes import Shape
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

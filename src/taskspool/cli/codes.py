@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     PENDING = 4
+    RECYCLED = 5
 
 
 MEANINGS: Mapping[ExitCode, str] = {
@@ -24,6 +25,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "wrong arguments, or it refused to start",
     ExitCode.UNREACHABLE: "the bridge gave no answer, or the disk refused",
     ExitCode.PENDING: "not finished within the time it was waited for",
+    ExitCode.RECYCLED: "work has done enough (--max-tasks, --max-memory): start it anew",
 }
 
 _OF_ERROR: Mapping[type[TaskspoolError], ExitCode] = {

@@ -21,7 +21,8 @@ from taskspool.engine.task import State
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(0), metavar="N", help="Only the last N; with -f, the last N first.")
 @click.option("--task", "task_id", metavar="ID", help="Only what happens to this task.")
-@click.option("--after", metavar="EVENT", help="What came after this one: the id of an event, as --json shows it.")
+@click.option("--after", metavar="EVENT",
+              help="What came after this one: the id of an event, as --json shows it; 0: all that is known.")
 @url_option
 @folder_options
 @json_option

@@ -32,6 +32,7 @@ HEADS = ("STATE", "ID", "TYPE", "AGE", "WORKER", "REQUESTER", "NOTE")
 @click.option("--requester", metavar="NAME", help="Only what NAME asked for.")
 @click.option("--worker", metavar="NAME", help="Only what NAME holds, or finished.")
 @click.option("--batch", "batch_id", metavar="ID", help="Only tasks of this batch.")
+@click.option("--parent", metavar="ID", help="Only tasks that belong to this one.")
 @click.option("--since", "created_after", type=BACK, metavar="TIME", help="Created since: 2h, 2026-01-31T09:00.")
 @click.option("--finished-since", "finished_after", type=BACK, metavar="TIME", help="Finished since: 30m, 2d.")
 @click.option("--sort", metavar="KEY", help=f"By {', '.join(SORT_KEYS)}; -KEY: the other way round.")
@@ -62,7 +63,7 @@ def ls(state: str | None, sort: str | None, limit: int, offset: int, url: str | 
         echo_json({"counts": overview["counts"], "tasks": [task for each in found for task in each.tasks],
                    "total": total})
         return ExitCode.OK
-    click.echo(_counts_line(overview["counts"]))
+    click.echo(counts_line(overview["counts"]))
     show_pauses(overview)
     show_tasks(found)
     return ExitCode.OK
@@ -78,7 +79,7 @@ def _filter(states: Sequence[State], filters: Mapping[str, Any]) -> Filter:
     return Filter(frozenset(states), **given)
 
 
-def _counts_line(counts: Mapping[str, int]) -> str:
+def counts_line(counts: Mapping[str, int]) -> str:
     colours: Mapping[str, str] = {state.value: colour for state, colour in COLOURS.items()}
     return " · ".join(f"{name} {click.style(str(number), fg=colours.get(name), bold=number > 0)}"
                       for name, number in counts.items())

@@ -25,7 +25,10 @@ from taskspool.cli.results import result
 from taskspool.cli.serve import serve
 from taskspool.cli.show import explain, show
 from taskspool.cli.stats import stats
+from taskspool.cli.task_logs import logs
+from taskspool.cli.watch import watch
 from taskspool.cli.work import work
+from taskspool.cli.workers import workers
 from taskspool.errors import TaskspoolError
 
 NAME = "taskspool"
@@ -70,8 +73,8 @@ def completion(shell: str) -> int:
     return ExitCode.OK
 
 
-for command in (serve, work, put, ls, show, explain, result, cancel, retry, stats, events, pause, resume, batch, sweep,
-                prune, export_, import_, doctor, queues, completion):
+for command in (serve, work, put, ls, show, explain, result, logs, cancel, retry, stats, events, watch, workers, pause,
+                resume, batch, sweep, prune, export_, import_, doctor, queues, completion):
     taskspool.add_command(command)
 
 

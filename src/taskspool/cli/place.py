@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from taskspool.cli.options import connected, opened
 from taskspool.cli.printing import counts_json, task_json
-from taskspool.cli.shapes import (
-    Shape, batch_json, event_json, explanation_json, pauses_json, statistics_json, story_json,
-)
+from taskspool.cli.shapes import told_json
 from taskspool.engine.index_query import Filter
+from taskspool.engine.log_lines import LogLine
 from taskspool.engine.task import State
 from taskspool.errors import Conflict, NotFound, StoreUnavailable
+from taskspool.shapes import (
+    Shape, batch_json, event_json, explanation_json, pauses_json, statistics_json, worker_json,
+)
 
 if TYPE_CHECKING:
     from taskspool.client import Client
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 EVENTS_AT_ONCE = 500
 NEW_EVENTS_SECONDS = 0.2
 """How often a folder is asked for new events."""
+NEW_LINES_SECONDS = 0.1
+"""How often it is asked for new lines of a log."""
 MOST = 1000
 """What one question for tasks brings at most."""
 ORDERS: Mapping[State | None, str] = {
@@ -99,11 +103,19 @@ class Place(Protocol):
 
     def resume(self, types: list[str] | None) -> Shape: ...
 
+    def workers(self) -> list[Shape]:
+        """All that are known, by name."""
+
+    def order(self, worker: str, order: str, by: str, reason: str | None) -> Shape: ...
+
     def batch(self, batch_id: str) -> Shape: ...
 
     def batches(self, limit: int) -> list[Shape]: ...
 
     def events(self, after: str | None, task_id: str | None, *, follow: bool) -> Iterator[Shape]: ...
+
+    def log(self, task_id: str, after: int, *, follow: bool) -> Iterator[LogLine]:
+        """The lines behind ``after``; with ``follow`` until the task has ended."""
 
 
 @contextmanager
@@ -123,7 +135,7 @@ class FolderPlace:
 
     def task(self, task_id: str) -> Shape:
         snapshot = self._queue.task(task_id)
-        return story_json(snapshot, self._queue.story(task_id), self._queue.cancel_request(task_id))
+        return told_json(snapshot, self._queue.story(task_id), self._queue.cancel_request(task_id))
 
     def explain(self, task_id: str) -> Shape:
         return explanation_json(self._queue.explain(task_id))
@@ -148,7 +160,7 @@ class FolderPlace:
         return Found([task_json(snapshot) for snapshot in page.items], page.total)
 
     def stats(self, type_: str | None, group: str | None) -> Shape:
-        return statistics_json(self._queue.store.index.statistics(), type_, group)
+        return statistics_json(self._queue.store.index.statistics(), [type_] if type_ else [], [group] if group else [])
 
     def cancel(self, task_id: str, by: str, reason: str | None) -> Shape:
         snapshot = self._queue.cancel(task_id, by=by, reason=reason)
@@ -178,6 +190,12 @@ class FolderPlace:
         self._queue.resume(types)
         return pauses_json(self._queue.paused())
 
+    def workers(self) -> list[Shape]:
+        return [worker_json(info) for info in self._queue.workers.list()]
+
+    def order(self, worker: str, order: str, by: str, reason: str | None) -> Shape:
+        return worker_json(self._queue.workers.order(worker, order, by, reason))
+
     def batch(self, batch_id: str) -> Shape:
         return batch_json(self._queue.batch(batch_id))
 
@@ -185,10 +203,12 @@ class FolderPlace:
         return [batch_json(batch) for batch in self._queue.batches(limit)]
 
     def events(self, after: str | None, task_id: str | None, *, follow: bool) -> Iterator[Shape]:
-        """With ``follow`` and no ``after`` it begins now."""
+        """With ``follow`` and no ``after`` it begins now; ``0``, as over the bridge, is all that is known."""
         index = self._queue.store.index
         if follow and after is None:
             after = index.last_event_id()
+        elif after == "0":
+            after = None
         while True:
             found = index.events(after, task_id=task_id, limit=EVENTS_AT_ONCE)
             yield from map(event_json, found)
@@ -197,6 +217,16 @@ class FolderPlace:
                 if not follow:
                     return
                 threading.Event().wait(NEW_EVENTS_SECONDS)
+
+    def log(self, task_id: str, after: int, *, follow: bool) -> Iterator[LogLine]:
+        while True:
+            page = self._queue.logs.read(task_id, after)
+            yield from page.lines
+            after = page.next - 1
+            if page.is_finished or not (page.lines or follow):
+                return
+            if not page.lines:
+                threading.Event().wait(NEW_LINES_SECONDS)
 
 
 class BridgePlace:
@@ -239,6 +269,12 @@ class BridgePlace:
     def resume(self, types: list[str] | None) -> Shape:
         return self._client.resume(types)
 
+    def workers(self) -> list[Shape]:
+        return self._client.workers()
+
+    def order(self, worker: str, order: str, by: str, reason: str | None) -> Shape:
+        return self._client.order_worker(worker, order, by=by, reason=reason)
+
     def batch(self, batch_id: str) -> Shape:
         return self._client.batch(batch_id)
 
@@ -247,6 +283,14 @@ class BridgePlace:
 
     def events(self, after: str | None, task_id: str | None, *, follow: bool) -> Iterator[Shape]:
         return map(event_json, self._client.events(after, task_id=task_id, follow=follow))
+
+    def log(self, task_id: str, after: int, *, follow: bool) -> Iterator[LogLine]:
+        if follow:
+            yield from self._client.follow_log(task_id, after)
+            return
+        while (page := self._client.log(task_id, after)).lines:
+            yield from page.lines
+            after = page.next - 1
 
 
 def _gathered(wanted: Wanted, page: Callable[[Filter, str, int, int], Found]) -> Found:
@@ -282,4 +326,5 @@ def _query(wanted: Filter) -> dict[str, Any]:
         "tag": list(wanted.tags) or None, "requester": wanted.requester, "worker": wanted.worker,
         "created_after": wanted.created_after, "created_before": wanted.created_before,
         "finished_after": wanted.finished_after, "finished_before": wanted.finished_before, "batch": wanted.batch_id,
+        "parent": wanted.parent,
     }

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 import click
 
 from taskspool.clock import to_text
-from taskspool.engine.task import Counts, JsonValue, Progress, Result, Snapshot, State
+from taskspool.engine.task import Counts, JsonValue, Result, Snapshot, State
+from taskspool.shapes import belonging_json
 
 COLOURS = {
     State.SCHEDULED: "cyan", State.READY: "blue", State.CLAIMED: "yellow", State.DONE: "green", State.DEAD: "red",
@@ -64,15 +65,8 @@ def task_json(snapshot: Snapshot) -> dict[str, JsonValue]:
         "updated_at": to_text(snapshot.updated_at), "state": snapshot.state.value, "priority": task.priority.word,
         "attempts": task.attempts, "crashes": task.crashes, "max_retries": task.max_retries,
         "not_before": None if task.not_before is None else to_text(task.not_before), "last_error": task.last_error,
-        "group": task.options.group, "tags": list(task.options.tags), "batch_id": task.options.batch_id,
-        "progress": progress_json(task.progress),
+        **belonging_json(snapshot),
     }
-
-
-def progress_json(progress: Progress | None) -> dict[str, JsonValue] | None:
-    if progress is None:
-        return None
-    return {"percent": progress.percent, "message": progress.message, "at": to_text(progress.at)}
 
 
 def result_json(result: Result) -> dict[str, JsonValue]:

@@ -72,7 +72,8 @@ class BridgeWay:
 @click.command()
 @click.argument("type_", metavar="TYPE")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", metavar="JSON|@FILE|-", help="The task's data: a JSON object, a file with one, or - for stdin.")
+@click.option("--data", multiple=True, metavar="JSON|@FILE|-|KEY=VALUE",
+              help="The task's data: a JSON object, a file with one, - for stdin, or KEY=VALUE; may be repeated.")
 @click.option("--each", type=click.File(encoding="utf-8"), metavar="FILE",
               help="One task for every line of FILE (- is stdin): the line is its data.")
 @wish_options
@@ -82,7 +83,7 @@ class BridgeWay:
 @url_option
 @folder_options
 @json_option
-def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str] | None, key: str | None,
+def put(type_: str, pairs: tuple[str, ...], data: tuple[str, ...], each: Iterator[str] | None, key: str | None,
         wait_seconds: str | None, url: str | None, root: Path | None, queue: str | None, as_json: bool,
         **wishes: Any) -> int:
     """Hand a task over and print its id.
@@ -101,7 +102,7 @@ def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str
 
     wished = Wishes(**wishes)
     seconds = None if wait_seconds is None else wait_text(wait_seconds)
-    if each is not None and (pairs or data is not None or key is not None or seconds is not None):
+    if each is not None and (pairs or data or key is not None or seconds is not None):
         raise InvalidRequest("--each goes alone: without KEY=VALUE, --data, --key and --wait", field="each",
                              rule="alone")
     if url is not None:
@@ -111,7 +112,7 @@ def put(type_: str, pairs: tuple[str, ...], data: str | None, each: Iterator[str
         return _put(FolderWay(folder), new, pairs, data, each, key, seconds, as_json)
 
 
-def _put(way: Way, new: NewFrom, pairs: Sequence[str], data: str | None, each: Iterator[str] | None, key: str | None,
+def _put(way: Way, new: NewFrom, pairs: Sequence[str], data: Sequence[str], each: Iterator[str] | None, key: str | None,
          seconds: float | None, as_json: bool) -> int:
     if each is not None:
         return _put_each(way, new, each)
@@ -145,15 +146,23 @@ def _put_each(way: Way, new: NewFrom, lines: Iterator[str]) -> int:
     return ExitCode.OK
 
 
-def read_data(data: str | None, pairs: Sequence[str]) -> dict[str, JsonValue]:
-    """The task's data from ``--data`` and KEY=VALUE arguments, which win. Raises InvalidRequest."""
-    found = {} if data is None else object_of(_text(data), "--data")
-    for pair in pairs:
+def read_data(data: Sequence[str], pairs: Sequence[str]) -> dict[str, JsonValue]:
+    """The task's data from each ``--data``, and KEY=VALUE arguments, which win. Raises InvalidRequest."""
+    found: dict[str, JsonValue] = {}
+    for text in data:
+        if not _is_pair(text):
+            found |= object_of(_text(text), "--data")
+    for pair in (*filter(_is_pair, data), *pairs):
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise InvalidRequest(f"{pair!r} is not KEY=VALUE", field="data", rule="KEY=VALUE")
         found[name] = _value(value)
     return found
+
+
+def _is_pair(data: str) -> bool:
+    """Whether it is KEY=VALUE, and not JSON, a file or stdin."""
+    return "=" in data and not data.lstrip().startswith(("{", "[", '"', "@"))
 
 
 def _text(data: str) -> str:

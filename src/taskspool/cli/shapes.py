@@ -1,118 +1,14 @@
-"""Values of the engine as JSON, under the keys of the bridge: a command shows the same with and without ``--url``.
-
-The bridge has its own (``doors.bridge.telling``): to import a door takes a web framework, and longer than most commands
-take. A test holds the two together.
-"""
+"""A task as commands show it: the shape of the bridge, and what only the folder knows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
 
 from taskspool.cli.printing import task_json
-from taskspool.clock import to_text
-from taskspool.engine.batch import Batch
-from taskspool.engine.events import Event
-from taskspool.engine.explain import Explanation
-from taskspool.engine.options import Options
-from taskspool.engine.statistics import Durations, Statistics
-from taskspool.engine.task import CancelRequest, JsonValue, Pauses, Snapshot, State, Step
-
-Shape = dict[str, Any]
+from taskspool.engine.task import CancelRequest, Snapshot, Step
+from taskspool.shapes import Shape, story_json
 
 
-def story_json(snapshot: Snapshot, story: Iterable[Step], cancel: CancelRequest | None) -> Shape:
+def told_json(snapshot: Snapshot, story: Iterable[Step], cancel: CancelRequest | None) -> Shape:
     """A task with everything that is known of it."""
-    task, lease = snapshot.task, snapshot.lease
-    return task_json(snapshot) | {
-        "checkpoint": task.checkpoint, "options": options_json(task.options), "deadline_at": _text(task.deadline),
-        "cancel_requested": cancel is not None, "cancel": note_json(cancel),
-        "history": [step_json(step) for step in story],
-        "lease": None if lease is None else {
-            "worker": lease.worker, "attempt": lease.attempt, "claimed_at": to_text(lease.claimed_at),
-            "lease_seconds": lease.lease_seconds},
-    }
-
-
-def options_json(options: Options) -> Shape:
-    """What was asked for beside the usual, under the names it was asked with."""
-    backoff = options.backoff
-    told: Shape = {
-        "group": options.group, "tags": list(options.tags) or None, "start_before": _text(options.start_before),
-        "timeout": options.timeout_seconds, "total_timeout": options.total_timeout_seconds,
-        "lease": options.lease_seconds, "unique_key": options.unique_key, "batch_id": options.batch_id,
-        "backoff": None if backoff is None else {"kind": backoff.kind, "base": backoff.base_seconds,
-                                                 "cap": backoff.cap_seconds, "jitter": backoff.jitter},
-    }
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def step_json(step: Step) -> Shape:
-    """One thing that happened; ``seconds`` is how long the attempt took that it ended."""
-    seconds = None if step.claimed_at is None else round((step.at - step.claimed_at).total_seconds(), 6)
-    return {"verb": step.verb, "at": to_text(step.at), "state": step.state.value, "worker": step.worker,
-            "attempt": step.attempt, "seconds": seconds, "reason": step.reason}
-
-
-def explanation_json(told: Explanation) -> Shape:
-    return {"task_id": told.task_id, "state": told.state.value, "summary": told.summary,
-            "sentences": list(told.sentences), "next": told.next, "next_at": _text(told.next_at)}
-
-
-def event_json(event: Event) -> Shape:
-    return {"id": event.id, "at": to_text(event.at), "event": event.verb, "task_id": event.task_id or None,
-            "state": None if event.state is None else event.state.value, "type": event.type,
-            "worker": event.worker, "attempt": event.attempt, "reason": event.reason}
-
-
-def batch_json(batch: Batch) -> Shape:
-    record = batch.record
-    return {"batch_id": record.id, "name": record.name, "created_at": to_text(record.created_at),
-            "count": len(record.task_ids), "counts": {state.value: batch.counts.get(state, 0) for state in State},
-            "missing": batch.missing, "is_finished": batch.is_finished, "finished_at": _text(batch.finished_at),
-            "task_ids": list(record.task_ids)}
-
-
-def pauses_json(pauses: Pauses) -> Shape:
-    """``paused``: whether the queue as a whole is."""
-    return {"paused": pauses.queue is not None, "pause": note_json(pauses.queue),
-            "paused_types": {name: note_json(note) for name, note in pauses.types.items()}}
-
-
-def note_json(note: CancelRequest | None) -> Shape | None:
-    return None if note is None else {"by": note.by, "reason": note.reason, "at": to_text(note.at)}
-
-
-def statistics_json(told: Statistics, type_: str | None, group: str | None) -> Shape:
-    """What the index has counted; of one type and of one group only, where they are named."""
-    by_type = {name: counts for name, counts in told.by_type.items() if type_ in (None, name)}
-    by_group = {name: counts for name, counts in told.by_group.items() if group in (None, name)}
-    return {
-        "by_state": {state.value: count for state, count in told.by_state.items()},
-        "by_type": {name: {**_states_json(counts), "durations": _durations_json(told.durations.get(name))}
-                    for name, counts in by_type.items()},
-        "by_group": {name: _states_json(counts) for name, counts in by_group.items()},
-        "durations": _durations_json(told.all_durations),
-        "throughput": [{"at": to_text(minute.at), "completed": minute.done, "failed": minute.dead,
-                        "cancelled": minute.cancelled} for minute in told.throughput],
-        "oldest_pending_at": _text(told.oldest_ready_at), "is_complete": told.is_complete,
-    }
-
-
-def _states_json(counts: Mapping[State, int]) -> Shape:
-    """Counts per state, and the share of those that ended well, in percent."""
-    done, dead = counts.get(State.DONE, 0), counts.get(State.DEAD, 0)
-    return {**{state.value: counts.get(state, 0) for state in State},
-            "success_rate": round(100 * done / (done + dead), 2) if done + dead else None}
-
-
-def _durations_json(durations: Durations | None) -> dict[str, JsonValue] | None:
-    if durations is None:
-        return None
-    return {"count": durations.count, "mean_ms": round(durations.mean_seconds * 1000, 3),
-            **{f"p{percent}_ms": round(seconds * 1000, 3) for percent, seconds in durations.percentiles.items()}}
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else to_text(instant)
+    return task_json(snapshot) | story_json(snapshot, story, cancel)

@@ -38,6 +38,7 @@ class Wishes:
     on_conflict: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
+    parent: str | None = None
 
     def new(self, task_type: str, data: JsonValue) -> NewTask:
         lease = None if self.lease is None else max(1, round(self.lease))
@@ -48,7 +49,7 @@ class Wishes:
                                  rule="with unique_key")
         return NewTask(task_type, data, self.requester, Priority[self.priority.upper()], self.max_retries,
                        self.delay or 0.0, self.run_at, PLAIN if options == PLAIN else options,
-                       self.on_conflict or "existing")
+                       self.on_conflict or "existing", self.parent)
 
 
 def wish_options(command: Command) -> Command:
@@ -70,6 +71,7 @@ def wish_options(command: Command) -> Command:
         click.option("--on-conflict", type=click.Choice(ON_CONFLICT),
                      help="When another has the unique key: its id (existing), an error, or take its place."),
         click.option("--group", metavar="NAME", help="What it belongs to."),
+        click.option("--parent", metavar="ID", help="The task it belongs to."),
         click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; may be repeated."),
     )
     for option in reversed(options):
@@ -92,8 +94,8 @@ def _read_backoff(_context: click.Context, parameter: click.Parameter, text: str
 # -- from JSON -------------------------------------------------------------------------------------------------------
 
 _KNOWN = {field.name for field in fields(Wishes)}
-_ALIASES = {"schedule_for": "run_at"}
-_TEXTS = {"requester", "priority", "unique_key", "on_conflict", "group"}
+_ALIASES = {"schedule_for": "run_at", "parent_id": "parent"}
+_TEXTS = {"requester", "priority", "unique_key", "on_conflict", "group", "parent"}
 _NUMBERS = {"max_retries", "delay", "timeout", "total_timeout", "lease"}
 
 

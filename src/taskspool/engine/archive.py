@@ -98,7 +98,7 @@ class Archive:
         for path in self._claim_path(task_id):
             task = self._reading.task_at(path, task_id)
             if task is not None:
-                waiting = replace(task, not_before=None, progress=None)
+                waiting = replace(task, not_before=None, delay_seconds=None, progress=None)
                 return [(f"tasks/{task_id}.json", task_document(waiting, self._place.max_file_bytes))]
         return []
 

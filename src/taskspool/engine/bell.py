@@ -19,6 +19,7 @@ class Waiter:
     wake: Callable[[], None]
     types: frozenset[str] | None = None
     task_id: str | None = None
+    worker: str | None = None
     is_rung: bool = False
     rung_for: str = ""
 
@@ -31,9 +32,11 @@ class Bell:
         self._for_tasks: OrderedDict[Waiter, None] = OrderedDict()
         self._for_results: dict[str, list[Waiter]] = {}
 
-    def wait_for_task(self, wake: Callable[[], None], types: Collection[str] | None = None) -> Waiter:
-        """Join the line for a task of one of ``types`` (None: any). End it with ``leave``."""
-        waiter = Waiter(wake, types=None if types is None else frozenset(types))
+    def wait_for_task(self, wake: Callable[[], None], types: Collection[str] | None = None,
+                      worker: str | None = None) -> Waiter:
+        """Join the line for a task of one of ``types`` (None: any), and for an order to ``worker``. End it with
+        ``leave``."""
+        waiter = Waiter(wake, types=None if types is None else frozenset(types), worker=worker)
         with self._lock:
             self._for_tasks[waiter] = None
         return waiter
@@ -54,7 +57,7 @@ class Bell:
                     others.remove(waiter)
                 if not others:
                     self._for_results.pop(waiter.task_id, None)
-        if waiter.is_rung and not took and waiter.task_id is None:
+        if waiter.is_rung and not took and waiter.rung_for:
             self.ring_task(waiter.rung_for)
 
     def ring_task(self, task_type: str) -> None:
@@ -70,6 +73,18 @@ class Bell:
             else:
                 return
         waiter.wake()
+
+    def ring_worker(self, worker: str) -> None:
+        """This worker is told something: wake all that wait for tasks under its name."""
+        if not self._for_tasks:
+            return
+        with self._lock:
+            waiters = [waiter for waiter in self._for_tasks if waiter.worker == worker]
+            for waiter in waiters:
+                del self._for_tasks[waiter]
+        for waiter in waiters:
+            waiter.is_rung = True
+            waiter.wake()
 
     def ring_result(self, task_id: str) -> None:
         """This task has its result: wake all who wait for it."""
@@ -100,6 +115,12 @@ class Bell:
         """What those in line for a task ask for, longest waiting first."""
         with self._lock:
             return [waiter.types for waiter in self._for_tasks]
+
+    @property
+    def waiting_workers(self) -> set[str]:
+        """Those in line for a task who said their name."""
+        with self._lock:
+            return {waiter.worker for waiter in self._for_tasks if waiter.worker is not None}
 
     @property
     def awaited_results(self) -> list[str]:

@@ -3,14 +3,13 @@
 A remote holder's sign of life is the modification time of its claim. It is compared with itself, never with a clock:
 a lease runs out when its file has not changed for the whole lease *as measured by this process since it first saw it
 so*. A process that just started gives every lease its full time. The timeout of an attempt is measured likewise, from
-when this process first saw the lease.
+when this process first saw the lease, and so is what was left of the task's total time then.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from taskspool.engine import files
@@ -20,13 +19,14 @@ from taskspool.engine.options import PLAIN
 from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.task import Lease, Task
+from taskspool.engine.waits import GRAIN_SECONDS
 
 
 class Limits(NamedTuple):
-    """How long an attempt may take, and when the task is given up altogether; None: no limit."""
+    """How long an attempt may take, and when (``Clock.boottime``) the task is given up altogether; None: no limit."""
 
     timeout_seconds: float | None = None
-    deadline: datetime | None = None
+    ends_at: float | None = None
 
 
 NO_LIMITS = Limits()
@@ -115,7 +115,7 @@ class Claims:
     def overdue(self, leases: list[Lease]) -> list[tuple[Watched, str]]:
         """Those of ``leases`` whose time is over, and why: ``silent`` (its holder is dead, or gave no sign for its
         whole lease), ``timeout`` (this attempt took too long) or ``total`` (the task did)."""
-        now, wall = self._place.clock.monotonic(), self._place.clock.now()
+        now, boot = self._place.clock.monotonic(), self._place.clock.boottime() + GRAIN_SECONDS
         watched: dict[str, Watched] = {}
         alive: dict[tuple[int, int], bool] = {}
         overdue: list[tuple[Watched, str]] = []
@@ -124,10 +124,10 @@ class Claims:
             if one is None:
                 continue
             watched[lease.token] = one
-            timeout, deadline = one.limits
+            timeout, ends_at = one.limits
             if self._is_silent(one, now, alive):
                 overdue.append((one, "silent"))
-            elif deadline is not None and deadline <= wall:
+            elif ends_at is not None and ends_at <= boot:
                 overdue.append((one, "total"))
             elif timeout is not None and now - one.first_seen >= timeout:
                 overdue.append((one, "timeout"))
@@ -166,5 +166,8 @@ class Claims:
             task = task_of(parse(content), lease.task_id, lease.claimed_at)
         except (FileNotFoundError, files.NotRegular, Unreadable):
             return NO_LIMITS
-        total = task.options.total_timeout_seconds
-        return Limits(task.options.timeout_seconds, None if total is None else task.ends_at)
+        total, ends_at = task.options.total_timeout_seconds, task.ends_at
+        if total is None or ends_at is None:
+            return Limits(task.options.timeout_seconds)
+        left = min(total, (ends_at - self._place.clock.now()).total_seconds())
+        return Limits(task.options.timeout_seconds, self._place.clock.boottime() + left)

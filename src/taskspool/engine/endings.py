@@ -4,12 +4,14 @@ All of it happens in the sweep of whichever process comes first; each move is a 
 only share the work, and one that comes too late changes nothing.
 
 * Silent (its process died, or no sign of life for a whole lease): back to ready; ``max_crashes`` of them: dead.
-* ``timeout_seconds`` of one attempt over: as a failed attempt. ``total_timeout_seconds`` over: dead.
+* ``timeout_seconds`` of one attempt over: as a failed attempt, but again after STOPPING_SECONDS at the earliest.
+* ``total_timeout_seconds`` over: dead.
 * ``start_before`` passed and nobody started it: dead.
 * Somebody wants it cancelled, and its worker did not let go within the grace time: cancelled.
 
 Time that a worker is given is measured by the monotonic clock of the process that watches, from when it first saw the
-lease; ``start_before`` and the total time are instants of the wall clock, as they were asked for.
+lease, also what is left of the total time then; while a task waits, ``start_before`` and the end of its total time are
+instants of the wall clock.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from taskspool.clock import Clock, to_text
@@ -28,6 +29,10 @@ from taskspool.engine.task import CancelRequest, Claim, Lease, Result, Snapshot,
 from taskspool.errors import (
     LeaseLost, PayloadTooLarge, StoreFull, StoreUnavailable, TaskNotClaimable, TaskNotFound,
 )
+
+STOPPING_SECONDS = 2.0
+"""The least wait after a timeout, whatever the backoff: so long its worker, which learns of it by its own clock, may
+take to end what it runs. The next attempt must not begin beside it."""
 
 
 class Endings:
@@ -96,8 +101,8 @@ class Endings:
         if not uncounted(task, lease) and task.crashes < self._max_crashes:
             return self._put_back(expired)
         message = f"worker {lease.worker} died or fell silent during attempt {lease.attempt}"
-        crashed = replace(task, crashes=task.crashes + uncounted(task, lease), not_before=None, progress=None,
-                          last_error=message)
+        crashed = replace(task, crashes=task.crashes + uncounted(task, lease), not_before=None,
+                          delay_seconds=None, progress=None, last_error=message)
         if crashed.crashes >= self._max_crashes:
             end = f"given up: {crashed.crashes} workers died or fell silent while running it; {message}"
             self._bury(expired.claim, crashed, end, expired)
@@ -115,7 +120,7 @@ class Endings:
             self._finish_replaced(expired.claim, successor)
             return State.CANCELLED
         if task.not_before is not None and task.not_before <= self._clock.now():
-            task = replace(task, not_before=None)
+            task = replace(task, not_before=None, delay_seconds=None)
         self._store.requeue(expired.claim.lease, task, expired=expired)
         return State.READY if task.not_before is None else State.SCHEDULED
 
@@ -128,7 +133,7 @@ class Endings:
             self._bury(claim, failed, f"given up: {message}")
             return State.DEAD
         now = self._clock.now()
-        failed = replace(failed, not_before=now + timedelta(seconds=self._wait_of(failed)))
+        failed = failed.waiting(max(self._wait_of(failed), STOPPING_SECONDS), now)
         if uncounted(task, lease):
             failed = ended(failed, "expire", now, State.SCHEDULED, lease, message)
         self._store.requeue(lease, failed)
@@ -211,7 +216,8 @@ class Endings:
     def _end_cancelled(self, task_id: str, request: CancelRequest) -> State | None:
         """-> cancelled, wherever it is now, if ``request`` still stands; one for a finished task is forgotten.
 
-        Whether it stands is looked at behind the lease, or the take: a retry forgets it before the task can be had again.
+        Whether it stands is looked at behind the lease, or the take: a retry forgets it before the task can be had
+        again.
         """
         lease = self._store.lease_of(task_id)
         if lease is None and self._store.result(task_id) is not None:

@@ -23,13 +23,18 @@ class Facts:
     """What is known beside the task itself.
 
     ``position``: its place in line, 1 is next. ``askers``: who asked for tasks of its type within ``ASKED_SECONDS``,
-    the latest first; None when that is not known. ``seen_at``: its holder's last sign of life.
+    the latest first; None when that is not known. ``doers`` and ``quiet``: the live workers that do its type, and take
+    new tasks or not; ``lost``: who asked for them and is not alive any more. ``seen_at``: the last sign of life of its
+    holder.
     """
 
     now: datetime
     position: int | None = None
     pauses: Pauses = NOTHING_PAUSED
     askers: tuple[str, ...] | None = None
+    doers: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     cancel: CancelRequest | None = None
     cancel_grace_seconds: float = 30.0
     max_crashes: int = 3
@@ -88,17 +93,35 @@ def _ready(snapshot: Snapshot, story: Sequence[Step], facts: Facts) -> Explanati
         return Explanation(task.id, snapshot.state, f"It waits, and is not handed out: {what} is paused.",
                            (*_pauses(task, facts), *_grounds(task, story, facts)), then)
     place = "in line" if facts.position is None else f"at place {facts.position} of the line"
-    sentences = [*_grounds(task, story, facts)]
+    sentences = [*_grounds(task, story, facts), *_workers(facts)]
     then = f"The next worker that asks for tasks of type {task.type!r} gets it, when its turn has come."
-    if facts.askers is None:
-        summary = f"It waits {place} for a worker."
-    elif not facts.askers:
-        summary = f"It waits {place}, and no worker has asked for tasks of type {task.type!r} in the last minute."
-        then = f"It stays there until a worker asks for tasks of type {task.type!r}: start one that can do them."
-    else:
+    if facts.askers or facts.doers:
         summary = f"It waits {place}: others are before it, or its worker is busy."
-        sentences.append(f"In the last minute {_names(facts.askers)} asked for tasks of its type.")
+    elif facts.quiet:
+        summary = f"It waits {place}, and every live worker that does tasks of type {task.type!r} is quiet."
+        then = f"It stays there until one of them goes on (taskspool workers run {facts.quiet[0]}), or another comes."
+    elif facts.askers is None:
+        summary = f"It waits {place} for a worker."
+    else:
+        nobody = "no live worker asks" if facts.lost else "no worker has asked"
+        since = "" if facts.lost else " in the last minute"
+        summary = f"It waits {place}, and {nobody} for tasks of type {task.type!r}{since}."
+        then = f"It stays there until a worker asks for tasks of type {task.type!r}: start one that can do them."
     return Explanation(task.id, snapshot.state, summary, tuple(sentences), then)
+
+
+def _workers(facts: Facts) -> list[str]:
+    """Who does tasks of its type, does not just now, or did."""
+    told = []
+    if facts.doers:
+        told.append(f"Alive, and doing tasks of its type: {_names(facts.doers)}.")
+    if facts.askers:
+        told.append(f"In the last minute {_names(facts.askers)} asked for tasks of its type.")
+    if facts.quiet:
+        told.append(f"Quiet, taking no new tasks: {_names(facts.quiet)}.")
+    if facts.lost:
+        told.append(f"Not alive any more: {_names(facts.lost)}, who asked for tasks of its type in the last minute.")
+    return told
 
 
 def _grounds(task: Task, story: Sequence[Step], facts: Facts) -> list[str]:

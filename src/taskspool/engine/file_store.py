@@ -335,6 +335,7 @@ class FileStore(Housekeeping):
     def _settle(self, now: datetime) -> SweepReport:
         self._place.remake_folders()
         self._taking.give_back_untold()
+        self.workers.settle()
         finished = self._batches.finish_left(self._presence)
         removed = self._intake.remove_temporary(self._presence)
         self._upkeep.begin()

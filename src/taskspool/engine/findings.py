@@ -7,7 +7,7 @@ before it is told, and a finding that counts is one that is there again later (`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from taskspool.engine import files
@@ -18,7 +18,8 @@ from taskspool.engine.place import QUARANTINE_AFTER_SECONDS, Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
 from taskspool.engine.store import Finding
-from taskspool.engine.task import Lease, Result, Task
+from taskspool.engine.task import Lease, Result, Task, is_task_id
+from taskspool.engine.task_logs import is_segment
 from taskspool.errors import StoreUnavailable
 
 WAITING = ("scheduled", "tasks")
@@ -79,6 +80,7 @@ class Findings:
         yield from odd
         yield from self._of_records()
         yield from self._left_behind()
+        yield from self._of_logs(results, seen)
 
     def _names(self, folder: str) -> Iterator[str]:
         """The names in a folder of tasks; below ``claimed/`` with the worker's folder before them."""
@@ -169,6 +171,19 @@ class Findings:
                     yield Finding("stale request", path, f"{path} asks to cancel what has ended, or is gone", REMOVE,
                                   is_legal=True)
 
+    def _of_logs(self, *known: Collection[str]) -> Iterator[Finding]:
+        """Logs of tasks that are gone, and what is no log."""
+        for task_id in files.names(self._place.path("logs")):
+            path = f"logs/{task_id}"
+            names = files.names(self._place.path("logs", task_id))
+            if not is_task_id(task_id) or self._is_file(path):
+                yield Finding("stray name", path, f"{path} is not the log of a task", ASIDE)
+            elif any(task_id in ids for ids in known) or self._reading.find(task_id) is not None:
+                yield from (Finding("stray name", f"{path}/{name}", f"{path}/{name} is not a part of a log", ASIDE)
+                            for name in names if not is_segment(name))
+            else:
+                yield Finding("left log", path, f"{path} is the log of a task that is gone", REMOVE, is_legal=True)
+
     def _reason_of_record(self, path: str) -> str:
         """Why the record cannot be read; empty when it can, or is not there."""
         try:
@@ -219,6 +234,8 @@ class Findings:
             return bool(self._reason_of_record(finding.path))
         if finding.kind == "stale request":
             return self._is_stale(name)
+        if finding.kind == "left log":
+            return self._reading.find(name) is None
         if finding.kind == "lonely reason":
             return not files.exists(self._place.path(folder, name.removesuffix(".reason.txt")))
         return finding.kind == "stray name" or self._is_left(name.removeprefix("batch-"))

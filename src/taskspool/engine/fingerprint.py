@@ -30,11 +30,11 @@ def _asked(new: NewTask) -> Mapping[str, JsonValue]:
         asked["delay"] = new.delay_seconds
     if new.run_at is not None:
         asked["run_at"] = to_text(new.run_at)
-    if new.options is not PLAIN and new.options != PLAIN:
-        asked["options"] = {name: value for name, value in asdict(new.options).items()
-                            if value and name != "batch_id"}
-        if new.options.start_before is not None:
-            asked["options"]["start_before"] = to_text(new.options.start_before)
-    if new.options.unique_key is not None:
+    options = new.kept_options
+    if options is not PLAIN and options != PLAIN:
+        asked["options"] = {name: value for name, value in asdict(options).items() if value and name != "batch_id"}
+        if options.start_before is not None:
+            asked["options"]["start_before"] = to_text(options.start_before)
+    if options.unique_key is not None:
         asked["on_conflict"] = new.on_conflict
     return asked

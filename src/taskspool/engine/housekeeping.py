@@ -10,6 +10,7 @@ from taskspool.engine.archive import Archive
 from taskspool.engine.arrivals import Arrivals
 from taskspool.engine.batch import BatchRecord
 from taskspool.engine.batches import Batches
+from taskspool.engine.bell import Bell
 from taskspool.engine.claims import Claims
 from taskspool.engine.intake import Intake
 from taskspool.engine.place import Place
@@ -20,9 +21,12 @@ from taskspool.engine.repair import Repair
 from taskspool.engine.retention import Retention
 from taskspool.engine.store import Exported, Finding, Imported
 from taskspool.engine.task import State
+from taskspool.engine.workers import Workers
+from taskspool.engine.task_logs import TaskLogs
 
 
 class Housekeeping:
+    bell: Bell
     _place: Place
     _presence: Presence
     _claims: Claims
@@ -37,6 +41,8 @@ class Housekeeping:
         self._retention = Retention(self._place, self._claims, self._reading, self._batches,
                                     self._arrivals.forget_keys, self._recorder.note)
         self._archive = Archive(self._place, self._claims, self._reading, self._arrivals.unique_again)
+        self.logs = TaskLogs(self._place, self._claims, self._reading)
+        self.workers = Workers(self._place, self._claims, self._presence, self.bell)
         self._repair = Repair(self._place, self._reading, self._batches, self._presence)
 
     def batch(self, batch_id: str) -> BatchRecord | None:

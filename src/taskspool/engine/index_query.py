@@ -44,6 +44,7 @@ class Filter:
     finished_before: datetime | None = None
     batch_id: str | None = None
     id_prefix: str | None = None
+    parent: str | None = None
 
 
 EVERYTHING = Filter()
@@ -103,11 +104,12 @@ def where_of(wanted: Filter) -> Where:
         parts += [("id >= ?", wanted.id_prefix), ("id < ?", wanted.id_prefix + "g")]
     parts += [("id IN (SELECT id FROM tags WHERE tag = ?)", tag) for tag in wanted.tags]
     parts += [(f"{column} = ?", value) for column, value in (
-        ("requester", wanted.requester), ("worker", wanted.worker), ("batch_id", wanted.batch_id)) if value is not None]
+        ("requester", wanted.requester), ("worker", wanted.worker), ("batch_id", wanted.batch_id),
+        ("parent", wanted.parent)) if value is not None]
     parts += [(condition, value.timestamp()) for condition, value in (
         ("created_at >= ?", wanted.created_after), ("created_at < ?", wanted.created_before),
         ("finished_at >= ?", wanted.finished_after), ("finished_at < ?", wanted.finished_before)) if value is not None]
-    is_narrow = bool(wanted.tags or wanted.batch_id or wanted.group or wanted.id_prefix)
+    is_narrow = bool(wanted.tags or wanted.batch_id or wanted.group or wanted.id_prefix or wanted.parent)
     return Where(tuple(text for text, _ in parts), tuple(value for _, value in parts), is_narrow,
                  len(parts) == counted)
 

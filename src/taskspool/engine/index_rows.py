@@ -135,14 +135,17 @@ def change_of(snapshot: Snapshot, result: Result | None) -> Change:
 def _content(task: Task) -> list[JsonValue]:
     options = task.options
     return [task.type, int(task.priority), options.group, task.requester, task.created_at.timestamp(),
-            _seconds(task.deadline), task.attempts, task.crashes, options.batch_id, options.unique_key]
+            _seconds(task.deadline), task.attempts, task.crashes, options.batch_id, options.unique_key,
+            options.parent]
 
 
 def _where(change: Change) -> list[JsonValue]:
     result, task, state = change.result, change.task, change.state
     worker = change.worker if state is not State.READY and state is not State.SCHEDULED else None
-    not_before = None if task is None or state is not State.SCHEDULED else _seconds(task.not_before)
-    place: list[JsonValue] = [state, worker, change.at.timestamp(), not_before]
+    waits: tuple[float | None, float | None] = (None, None)
+    if task is not None and state is State.SCHEDULED:
+        waits = (_seconds(task.not_before), task.delay_seconds)
+    place: list[JsonValue] = [state, worker, change.at.timestamp(), *waits]
     if result is None:
         return [*place, None, None, None]
     duration = result.duration_seconds

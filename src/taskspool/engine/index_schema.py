@@ -6,7 +6,7 @@ only be as wrong as the rows. Another ``VERSION`` than the one in the file: the 
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 KEPT_EVENTS = 100_000
 """So many events can be told again to who comes back to the stream."""
 KEPT_ASKED_SECONDS = 3600.0
@@ -15,9 +15,9 @@ KEPT_MINUTES = 48 * 60
 """How far back the throughput is known."""
 
 CONTENT = ("type", "priority", "group_key", "requester", "created_at", "deadline", "attempts", "crashes", "batch_id",
-           "unique_key")
+           "unique_key", "parent")
 """Columns a change tells only when it knows the task's content: an empty one keeps what is known."""
-PLACE = ("state", "worker", "updated_at", "not_before", "finished_at", "duration", "bucket")
+PLACE = ("state", "worker", "updated_at", "not_before", "delay", "finished_at", "duration", "bucket")
 """Columns every change tells: a later one wins."""
 COLUMNS = ("id", *CONTENT, *PLACE)
 
@@ -25,9 +25,9 @@ TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT, priority INTEGER, group_key TEXT, requester TEXT,
-    created_at REAL, deadline REAL, attempts INTEGER, crashes INTEGER, batch_id TEXT, unique_key TEXT,
-    state TEXT NOT NULL, worker TEXT, updated_at REAL NOT NULL, not_before REAL, finished_at REAL, duration REAL,
-    bucket INTEGER
+    created_at REAL, deadline REAL, attempts INTEGER, crashes INTEGER, batch_id TEXT, unique_key TEXT, parent TEXT,
+    state TEXT NOT NULL, worker TEXT, updated_at REAL NOT NULL, not_before REAL, delay REAL,
+    finished_at REAL, duration REAL, bucket INTEGER
 );
 CREATE INDEX tasks_by_age ON tasks (state, created_at);
 CREATE INDEX tasks_by_rank ON tasks (state, priority DESC, created_at);
@@ -37,6 +37,7 @@ CREATE INDEX tasks_by_end ON tasks (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX tasks_by_deadline ON tasks (deadline) WHERE deadline IS NOT NULL;
 CREATE INDEX tasks_by_group ON tasks (group_key, created_at) WHERE group_key IS NOT NULL;
 CREATE INDEX tasks_by_batch ON tasks (batch_id, created_at) WHERE batch_id IS NOT NULL;
+CREATE INDEX tasks_by_parent ON tasks (parent, created_at) WHERE parent IS NOT NULL;
 CREATE TABLE tags (tag TEXT, id TEXT, PRIMARY KEY (tag, id)) WITHOUT ROWID;
 CREATE TABLE tally (
     state TEXT, type TEXT, group_key TEXT, priority INTEGER, count INTEGER NOT NULL,

@@ -25,7 +25,7 @@ from taskspool.engine.task import Lease, State, is_task_id
 from taskspool.errors import InvalidRequest
 
 FOLDERS = ("tmp", "scheduled", "tasks", "claimed", "done", "dead", "cancelled", "results", "cancelling", "quarantine",
-           "keys", "batches", "locks", "meta")
+           "keys", "batches", "logs", "workers", "locks", "meta")
 FOLDER_OF: dict[State, str] = {
     State.SCHEDULED: "scheduled", State.READY: "tasks", State.CLAIMED: "claimed", State.DONE: "done",
     State.DEAD: "dead", State.CANCELLED: "cancelled",

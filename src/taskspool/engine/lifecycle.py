@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from taskspool.clock import Clock, IdMaker, SystemClock
 from taskspool.engine import tokenless
 from taskspool.engine.batch import Batch, batch_id_of, belonging, check_batch, record_of
 from taskspool.engine.bell import Bell
+from taskspool.engine.documents import check_size
 from taskspool.engine.endings import Endings
 from taskspool.engine.file_store import FileStore
 from taskspool.engine.fingerprint import idempotency_key
@@ -70,13 +71,14 @@ class Queue(Looking):
 
     def __init__(self, store: Store, *, clock: Clock | None = None, ids: Callable[[], str] | None = None,
                  lease_seconds: int = 60, max_crashes: int = 3, cancel_grace_seconds: float = 30.0,
-                 backoff: Callable[[int], float] = default_backoff) -> None:
+                 max_checkpoint_bytes: int = 65_536, backoff: Callable[[int], float] = default_backoff) -> None:
         super().__init__(store, clock or SystemClock(), max_crashes=max_crashes,
                          cancel_grace_seconds=cancel_grace_seconds)
         self.bell: Bell = store.bell
         self.lease_seconds = lease_seconds
         self._ids = ids or IdMaker()
         self._backoff = backoff
+        self._max_checkpoint_bytes = max_checkpoint_bytes
         self._endings = Endings(store, self.clock, max_crashes=max_crashes, cancel_grace_seconds=cancel_grace_seconds,
                                 wait_of=self._wait_of)
 
@@ -120,8 +122,8 @@ class Queue(Looking):
     def _tasks_of(self, news: Sequence[NewTask]) -> list[Task]:
         now = self.clock.now()
         return [
-            Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries,
-                 not_before=_not_before(new, now), options=new.options)
+            _scheduled(Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries,
+                            options=new.kept_options), new, now)
             for new in map(check_new, news)
         ]
 
@@ -153,12 +155,15 @@ class Queue(Looking):
 
     def extend(self, task_id: str, token: str, *, percent: float | None = None, message: str | None = None,
                checkpoint: JsonValue = KEEP) -> Lease:
-        """Claimed -> claimed: the lease starts anew, if ``token`` still holds it. Raises TaskNotFound, LeaseLost.
+        """Claimed -> claimed: the lease starts anew, if ``token`` still holds it. Raises TaskNotFound, LeaseLost, and
+        PayloadTooLarge for a ``checkpoint`` beyond its limit: then nothing changes.
 
         With ``percent`` (0..100) or ``message`` the task's progress is set; ``checkpoint`` is kept for this attempt
         and the next ones. Whether the holder should stop is asked with ``cancel_request``.
         """
         lease = self._held(task_id, token)
+        if checkpoint is not KEEP:
+            check_size("checkpoint", checkpoint, self._max_checkpoint_bytes)
         if percent is None and message is None and checkpoint is KEEP:
             self.store.extend(lease, None)
             return lease
@@ -209,7 +214,7 @@ class Queue(Looking):
             return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker)
         wait = failure.retry_after_seconds
         now = self.clock.now()
-        failed = replace(failed, not_before=now + timedelta(seconds=self._wait_of(failed) if wait is None else wait))
+        failed = failed.waiting(self._wait_of(failed) if wait is None else wait, now)
         if uncounted(task, lease):
             failed = ended(failed, "fail", now, State.SCHEDULED, lease, failure.message)
         self.store.requeue(lease, failed)
@@ -225,9 +230,10 @@ class Queue(Looking):
         wants that. Raises TaskNotFound, LeaseLost."""
         lease = self._held(task_id, token)
         now = self.clock.now()
-        later = now + timedelta(seconds=delay_seconds) if delay_seconds > 0 else None
-        state = State.READY if later is None else State.SCHEDULED
-        task = replace(self.task(task_id).task, not_before=later, progress=None)
+        task = replace(self.task(task_id).task, not_before=None, delay_seconds=None, progress=None)
+        state = State.READY
+        if delay_seconds > 0:
+            task, state = task.waiting(delay_seconds, now), State.SCHEDULED
         try:
             self.store.requeue(lease, ended(task, "release", now, state, lease, reason))
         except TaskCancelled:
@@ -316,7 +322,7 @@ class Queue(Looking):
             raise NotRetryable(f"task {task_id} is {snapshot.state.value}: only dead and cancelled tasks are retried",
                                task_id=task_id, state=snapshot.state.value)
         step = Step("retry", self.clock.now(), State.READY, by, reason=reason)
-        task = replace(snapshot.task, attempts=0, crashes=0, not_before=None, progress=None,
+        task = replace(snapshot.task, attempts=0, crashes=0, not_before=None, delay_seconds=None, progress=None,
                        history=(*snapshot.task.history, final_step(result), step))
         self.store.renew(task, result)
         return self.task(task_id)
@@ -380,12 +386,14 @@ def open_queue(settings: Settings, *, clock: Clock | None = None) -> Queue:
     """The queue of ``settings``, started. The caller closes it. Raises RefusedToStart."""
     clock = clock or SystemClock()
     queue = Queue(FileStore(settings, clock), clock=clock, lease_seconds=settings.lease_seconds,
-                  max_crashes=settings.max_crashes, cancel_grace_seconds=settings.cancel_grace_seconds)
+                  max_crashes=settings.max_crashes, cancel_grace_seconds=settings.cancel_grace_seconds,
+                  max_checkpoint_bytes=settings.max_checkpoint_bytes)
     queue.start()
     return queue
 
 
-def _not_before(new: NewTask, now: datetime) -> datetime | None:
-    if new.run_at is not None:
-        return new.run_at if new.run_at > now else None
-    return now + timedelta(seconds=new.delay_seconds) if new.delay_seconds > 0 else None
+def _scheduled(task: Task, new: NewTask, now: datetime) -> Task:
+    """``task``, for later if ``new`` asks for that."""
+    if new.run_at is not None and new.run_at > now:
+        return replace(task, not_before=new.run_at)
+    return task.waiting(new.delay_seconds, now) if new.delay_seconds > 0 else task

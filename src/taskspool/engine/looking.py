@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taskspool.clock import Clock
@@ -11,6 +12,7 @@ from taskspool.engine.explain import ASKED_SECONDS, Explanation, Facts, explain
 from taskspool.engine.history import story_of
 from taskspool.engine.store import Store
 from taskspool.engine.task import CancelRequest, Counts, Lease, Pauses, Result, Snapshot, State, Step
+from taskspool.engine.workers import Workers
 from taskspool.errors import BatchNotFound, ResultPending, StoreUnavailable, TaskNotFound
 
 
@@ -22,6 +24,12 @@ class Looking:
         self.clock = clock
         self.max_crashes = max_crashes
         self.cancel_grace_seconds = cancel_grace_seconds
+        self.logs = store.logs
+
+    @property
+    def workers(self) -> Workers:
+        """The registry of workers: who is alive, what each does, what it was told."""
+        return self.store.workers
 
     # -- one task ------------------------------------------------------------------------------------------------
 
@@ -54,11 +62,25 @@ class Looking:
         is_ready, is_held = snapshot.state is State.READY, snapshot.state is State.CLAIMED
         facts = Facts(
             now, self.store.position(task_id) if is_ready else None, self.paused(),
-            self._askers(snapshot.task.type, now) if is_ready else None,
-            self.store.cancel_request(task_id) if is_held else None, self.cancel_grace_seconds, self.max_crashes,
-            snapshot.seen_at, result,
+            cancel=self.store.cancel_request(task_id) if is_held else None,
+            cancel_grace_seconds=self.cancel_grace_seconds, max_crashes=self.max_crashes, seen_at=snapshot.seen_at,
+            result=result,
         )
+        if is_ready:
+            facts = self._with_workers(facts, snapshot.task.type)
         return explain(snapshot, story_of(snapshot, result), facts)
+
+    def _with_workers(self, facts: Facts, task_type: str) -> Facts:
+        """Who asked for tasks of that type lately, and who of the workers does them, as the registry knows it."""
+        known = {info.name: info for info in self.workers.list()}
+        does = [info for info in known.values() if info.is_alive and info.does(task_type)]
+        quiet = tuple(info.name for info in does if info.is_quiet)
+        askers = self._askers(task_type, facts.now)
+        lost = tuple(name for name in askers or () if name in known and not known[name].is_alive)
+        if askers is not None:
+            askers = tuple(name for name in askers if name not in {*quiet, *lost})
+        return replace(facts, askers=askers, lost=lost, quiet=quiet,
+                       doers=tuple(info.name for info in does if not info.is_quiet))
 
     def _askers(self, task_type: str, now: datetime) -> tuple[str, ...] | None:
         """Who asked for tasks of that type in the last minute; None when the index cannot be asked."""
@@ -111,3 +133,4 @@ class Looking:
         """Look for what other processes added, if anybody here waits. Cheap; see ``sweep.Lookout``."""
         if self.store.bell.has_waiters:
             self.store.glance()
+            self.store.workers.look_for_orders()

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from taskspool.engine.names import check_name
+from taskspool.engine.names import check_name, is_task_id
 from taskspool.errors import InvalidRequest
 
 MAX_TAGS = 20
@@ -38,6 +38,7 @@ class Options:
     ``start_before``: nobody started it by then: it is given up. ``timeout_seconds``: one attempt.
     ``total_timeout_seconds``: from its creation (or its last retry) to its end. ``lease_seconds``: how long its worker
     may be silent, instead of what the worker asks for. ``unique_key``: only one unfinished task may have it.
+    ``parent``: the id of the task whose attempt submitted it.
     """
 
     group: str | None = None
@@ -49,6 +50,7 @@ class Options:
     backoff: Backoff | None = None
     unique_key: str | None = None
     batch_id: str | None = None
+    parent: str | None = None
 
 
 PLAIN = Options()
@@ -64,6 +66,8 @@ def check_options(options: Options) -> Options:
             check_name(field, text, limit)
     if len(options.tags) > MAX_TAGS:
         raise InvalidRequest(f"tags must be at most {MAX_TAGS}", field="tags", rule=f"at most {MAX_TAGS}")
+    if options.parent is not None and not is_task_id(options.parent):
+        raise InvalidRequest("parent_id must be the id of a task", field="parent_id", rule="a lower-case UUID")
     for tag in options.tags:
         check_name("tags", tag, MAX_TAG_CHARS)
     check_seconds("timeout", options.timeout_seconds, low=0.001)

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from taskspool.clock import from_text, to_text
-from taskspool.engine.options import PLAIN, Backoff, Options, check_options
-from taskspool.engine.task import JsonValue, Priority, Progress, State, Step, Task
+from taskspool.engine.options import MAX_SECONDS, PLAIN, Backoff, Options, check_options
+from taskspool.engine.task import JsonValue, Priority, Progress, State, Step, Task, is_task_id
 from taskspool.errors import InvalidRequest
 
 MAX_STEPS = 100
@@ -32,6 +32,8 @@ def own_of(task: Task) -> dict[str, JsonValue]:
             own[name] = value
     if task.not_before is not None:
         own["not_before"] = to_text(task.not_before)
+        if task.delay_seconds is not None:
+            own["delay_seconds"] = task.delay_seconds
     if task.options is not PLAIN:
         own |= _options_document(task.options)
     if task.history:
@@ -58,6 +60,7 @@ def fields_of(own: Mapping[str, JsonValue]) -> dict[str, Any]:
         fields["last_error"] = own["last_error"]
     if (not_before := _instant(own, "not_before")) is not None:
         fields["not_before"] = not_before
+        fields["delay_seconds"] = _delay(own)
     fields["options"] = _options(own)
     if isinstance(own.get("history"), list):
         fields["history"] = tuple(_step(step) for step in own["history"] if isinstance(step, dict))
@@ -76,6 +79,7 @@ def _options_document(options: Options) -> dict[str, JsonValue]:
         "start_before": None if options.start_before is None else to_text(options.start_before),
         "total_timeout": options.total_timeout_seconds, "lease": options.lease_seconds,
         "unique_key": options.unique_key, "batch": options.batch_id,
+        "parent": options.parent,
     }
     if options.backoff is not None:
         document["backoff"] = {key: getattr(options.backoff, name) for key, name in _BACKOFF}
@@ -85,6 +89,7 @@ def _options_document(options: Options) -> dict[str, JsonValue]:
 def _options(own: Mapping[str, JsonValue]) -> Options:
     values: dict[str, Any] = {name: _text(own, key) for key, name in (
         ("group", "group"), ("unique_key", "unique_key"), ("batch", "batch_id"))}
+    values["parent"] = parent if is_task_id(parent := own.get("parent")) else None
     values |= {name: _number(own, key) for key, name in _TIMES}
     values["start_before"] = _instant(own, "start_before")
     lease = _number(own, "lease")
@@ -138,6 +143,12 @@ def _text(document: Mapping[str, JsonValue], key: str) -> str | None:
 def _number(document: Mapping[str, JsonValue], key: str) -> float | None:
     value = document.get(key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _delay(own: Mapping[str, JsonValue]) -> float | None:
+    """How long it waits; what is no such time says nothing: ``not_before`` stands."""
+    seconds = _number(own, "delay_seconds")
+    return seconds if seconds is not None and 0 <= seconds <= MAX_SECONDS else None
 
 
 def _instant(document: Mapping[str, JsonValue], key: str) -> datetime | None:

@@ -102,6 +102,16 @@ class Place:
             files.discard(temporary)
             raise
 
+    def install_lightly(self, content: bytes, target: str) -> None:
+        """As ``install``, without a wait for the disk: for what is told anew soon, and has no use after a power cut."""
+        temporary = f"{self._prefix['tmp']}{self.slot}-{self.epoch}-{next(self._numbers)}.json"
+        self._in_folders(lambda: files.write_new(temporary, content, sync=False), temporary)
+        try:
+            self._in_folders(lambda: files.move(temporary, target), target)
+        except BaseException:  # whatever it was, it goes on upward: only the litter is ours
+            files.discard(temporary)
+            raise
+
     def publish(self, temporary: str, target: str) -> None:
         """Give the temporary file the name ``target``. Raises FileExistsError when it is taken."""
         self._in_folders(lambda: files.publish(temporary, target), target)

@@ -101,7 +101,9 @@ class Presence:
         raise RefusedToStart(f"{self._place.folder} is used by {MAX_SLOTS} processes already")
 
     def _remove_predecessors(self) -> None:
-        """The slot is ours: what its last owner left in ``tmp/`` goes, before it can stand in the way of a name."""
+        """The slot is ours: what its last owner left in ``tmp/`` goes, before it can stand in the way of a name, and so
+        does what says that a worker of that process lives."""
+        files.discard(self._place.path("locks", f"slot-{self._place.slot}.epoch"))
         for name in files.names(self._place.path("tmp")):
             if name.startswith(f"{self._place.slot}-"):
                 files.discard(self._place.path("tmp", name))

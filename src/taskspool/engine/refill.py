@@ -13,6 +13,7 @@ from taskspool.engine.ledger import Ledger
 from taskspool.engine.ready import ReadyLine, entry_at
 from taskspool.engine.schedule import Schedule
 from taskspool.engine.task import Priority, State
+from taskspool.engine.waits import Wait
 
 SLICE = 1000
 MARGIN_SECONDS = 5.0
@@ -20,7 +21,7 @@ MARGIN_SECONDS = 5.0
 FINAL = frozenset({State.DONE, State.DEAD, State.CANCELLED})
 _READY = """SELECT created_at, number, id, type FROM tasks WHERE state = ? AND priority = ?
     AND (created_at, number) > (?, ?) ORDER BY created_at, number LIMIT ?"""
-_SCHEDULED = """SELECT number, id, not_before, deadline FROM tasks WHERE state = ? AND number > ?
+_SCHEDULED = """SELECT number, id, not_before, delay, deadline FROM tasks WHERE state = ? AND number > ?
     ORDER BY number LIMIT ?"""
 _FINISHED = """SELECT finished_at, number, id, state, duration FROM tasks
     WHERE (finished_at, number) > (?, ?) ORDER BY finished_at, number LIMIT ?"""
@@ -86,7 +87,7 @@ class Refill:
         while True:
             with self._index.reading() as connection:
                 rows = connection.execute(_SCHEDULED, (State.SCHEDULED, behind, SLICE)).fetchall()
-            self._schedule.add_unknown((row[1], row[2] or 0.0, row[3]) for row in rows)
+            self._schedule.add_unknown((row[1], Wait(row[2] or 0.0, row[3]), row[4]) for row in rows)
             if len(rows) < SLICE:
                 return
             behind = rows[-1][0]

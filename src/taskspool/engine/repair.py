@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from taskspool.engine import files
+from taskspool.engine import files, log_files
 from taskspool.engine.batches import Batches
 from taskspool.engine.documents import result_document
 from taskspool.engine.findings import ASIDE, REMOVE, Findings
@@ -35,7 +35,7 @@ class Repair:
             "unreadable": self._set_aside, "two places": self._set_aside, "stray name": self._set_aside,
             "unfinished move": self._move_home, "wrong folder": self._move_home, "no result": self._write_result,
             "stale request": self._remove, "left in tmp": self._remove, "lonely reason": self._remove,
-            "undelivered": self._deliver,
+            "undelivered": self._deliver, "left log": self._remove_log,
         }
 
     def mend(self, finding: Finding) -> bool:
@@ -87,6 +87,9 @@ class Repair:
         if finding.cure != REMOVE:
             return self._set_aside(finding)
         return files.discard(self._path(finding))
+
+    def _remove_log(self, finding: Finding) -> bool:
+        return log_files.remove(self._path(finding))
 
     def _deliver(self, finding: Finding) -> bool:
         self._batches.finish_left(self._presence)

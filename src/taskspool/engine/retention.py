@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from taskspool.engine import files
+from taskspool.engine import files, log_files
 from taskspool.engine.batches import Batches
 from taskspool.engine.claims import Claims
 from taskspool.engine.events import Change
@@ -147,6 +147,7 @@ class Retention:
             paths = [self._place.task_path(state, task_id) for state in FINAL_STATES]
             for path in paths:
                 files.discard(path)
+            log_files.remove(self._place.path("logs", task_id))
             if any(map(files.exists, paths)) or not files.discard(self._place.result_path(task_id)):
                 return False  # its result stays until both can go
         self._reading.ledger.forget(task_id)

@@ -14,6 +14,7 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.recorder import Recorder
 from taskspool.engine.task import State, Task
 from taskspool.engine.times import Times
+from taskspool.engine.waits import Wait, Waits, wait_of
 from taskspool.errors import StoreUnavailable, TaskspoolError
 
 READ_SLICE = 100
@@ -27,20 +28,20 @@ class Schedule:
         self._reading = reading
         self._recorder = recorder
         self._arrived = arrived
-        self._times = Times()
+        self._waits = Waits(place.clock)
         self._deadlines = Times()
         self._due = Due(place.path("scheduled"), place.clock)
 
     def add(self, task: Task) -> None:
-        self._times.put(task.id, 0.0 if task.not_before is None else task.not_before.timestamp())
+        self._waits.put(task.id, wait_of(task))
         if task.deadline is not None:
             self._deadlines.put(task.id, task.deadline.timestamp())
 
-    def add_unknown(self, waiting: Iterable[tuple[str, float, float | None]]) -> None:
-        """(id, not before, deadline) as the index tells them."""
-        for task_id, not_before, deadline in waiting:
-            if task_id not in self._times:
-                self._times.put(task_id, not_before)
+    def add_unknown(self, waiting: Iterable[tuple[str, Wait, float | None]]) -> None:
+        """(id, what it waits for, deadline) as the index tells them."""
+        for task_id, wait, deadline in waiting:
+            if task_id not in self._waits:
+                self._waits.put(task_id, wait)
                 if deadline is not None:
                     self._deadlines.put(task_id, deadline)
 
@@ -50,7 +51,7 @@ class Schedule:
 
     def look(self) -> Iterator[None]:
         """The folder's names against what is known, in slices."""
-        gone, fresh = self._times.ids(), list[str]()
+        gone, fresh = self._waits.ids(), list[str]()
         for names in self._due.slices():
             ids = [task_id for task_id in map(id_of, names) if task_id is not None]
             fresh += [task_id for task_id in ids if task_id not in gone]
@@ -66,7 +67,7 @@ class Schedule:
         self._due.confirm()
 
     def _adopt(self, task_id: str) -> None:
-        if task_id not in self._times:
+        if task_id not in self._waits:
             path = self._place.task_path(State.SCHEDULED, task_id)
             task = self._reading.task_at(path, task_id)
             if task is not None:
@@ -82,30 +83,31 @@ class Schedule:
                 self._place.quarantine("scheduled", f"{task_id}.json", "it cannot be read: it was damaged")
 
     def _forget(self, task_id: str) -> None:
-        self._times.discard(task_id)
+        self._waits.discard(task_id)
         self._deadlines.discard(task_id)
 
     def promote(self, now: datetime) -> int:
         """Scheduled -> ready for what is due. How many. One file that cannot be moved does not hold up the others."""
-        promoted, due = 0, self._times.due(now.timestamp())[::-1]
+        promoted, due = 0, self._waits.due()[::-1]
         while due:
             try:
-                promoted += self._promote_one(due[-1], now)
+                promoted += self._promote_one(*due[-1], now)
             except TaskspoolError as error:
                 is_one_file = error.details.get("errno") in files.HELD_ELSEWHERE
-                for task_id in due[-1:] if is_one_file else due:  # those that went are found gone the next time
-                    self._times.put(task_id, now.timestamp())
+                for task_id, measured in due[-1:] if is_one_file else due:
+                    self._waits.put_back(task_id, measured)
                 if not is_one_file:
                     raise
             due.pop()
         return promoted
 
-    def _promote_one(self, task_id: str, now: datetime) -> bool:
-        """False when somebody was faster, or the task has been away since and waits for a later time now."""
+    def _promote_one(self, task_id: str, measured: Wait | None, now: datetime) -> bool:
+        """False when somebody was faster, or the task has been away since and waits for another time now, which is not
+        the one that was ``measured``."""
         path = self._place.task_path(State.SCHEDULED, task_id)
         with self._place.moves.of(task_id):  # who puts it back there meanwhile waits: what is read is what is moved
             task = self._task_at(path, task_id)
-            if task is not None and task.not_before is not None and task.not_before > now:
+            if task is not None and _is_early(task, measured, now):
                 self.add(task)
                 return False
             try:
@@ -117,7 +119,7 @@ class Schedule:
         self._place.sync("tasks")
         self._recorder.note(Change("promote", task_id, State.READY, now, task))
         if task is not None:
-            self._arrived(replace(task, not_before=None))
+            self._arrived(replace(task, not_before=None, delay_seconds=None))
         return True
 
     def _task_at(self, path: str, task_id: str) -> Task | None:
@@ -142,3 +144,9 @@ class Schedule:
             else:
                 self._deadlines.discard(task_id)
         return late
+
+
+def _is_early(task: Task, measured: Wait | None, now: datetime) -> bool:
+    if task.delay_seconds is not None and wait_of(task) == measured:
+        return False
+    return task.not_before is not None and task.not_before > now

@@ -26,6 +26,8 @@ from taskspool.engine.index import Index
 from taskspool.engine.task import (
     CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, SweepReport, Task,
 )
+from taskspool.engine.workers import Workers
+from taskspool.engine.task_logs import TaskLogs
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,14 @@ class Store(Protocol):
     def durability(self) -> str:
         """``strict``; ``fast``; or ``degraded``: strict was asked for, but the disk has failed an fsync since."""
 
+    workers: Workers
+    """Who works here, what each does and was told; nothing of a task depends on it."""
+
     index: Index
     """Lists with filter and order, statistics, events: a cache that may be thrown away."""
+
+    logs: TaskLogs
+    """What the workers of its tasks say while they work."""
 
     def open(self) -> SweepReport:
         """Take part: make what is missing, count the epoch up, repair what a crash left.

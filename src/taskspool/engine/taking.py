@@ -133,6 +133,9 @@ class Taking:
             return None
         task, number = found
         now = self._clock.now()
+        if not is_for_end and task.type != entry.type:  # others may write it anew: it is for whom it says now
+            self._line.add(self._intake.entry_of(task))
+            return None
         if not is_for_end and task.options is not PLAIN:
             if task.deadline is not None and task.deadline <= now:
                 self._past_deadline[task.id] = task  # too late to begin it: the sweep gives it up
@@ -145,7 +148,7 @@ class Taking:
         if not self._rename_claim(path, target):
             return None
         self._claims.add(lease, task)
-        try:  # written anew between the look and the rename: look again
+        try:  # written anew between the look and the rename, or others had it meanwhile, and one more: look again
             current = task if files.file_number(target) == number else self._reread(target, task.id)
         except FileNotFoundError:  # a foreign result came this moment, and the file has followed it
             self._claims.remove(lease)
@@ -154,7 +157,7 @@ class Taking:
             self._untold.append((lease, State.READY))
             self.give_back_untold()
             raise
-        if current is None or attempt not in (0, current.next_attempt):  # or others had it meanwhile, and one more
+        if current is None or (not is_for_end and (current.type, current.next_attempt) != (entry.type, attempt)):
             self._untold.append((lease, State.READY))
             self.give_back_untold()
             return None if current is None else self._claim(entry, worker, lease_seconds, is_for_end=is_for_end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -123,7 +123,8 @@ class Task:
     """What was asked for, and what has become of the attempts so far.
 
     ``attempts`` counts runs that failed, ``crashes`` runs whose worker died or fell silent; they are kept apart
-    because a crash does not use up a retry. ``not_before`` is None unless the task waits for its time.
+    because a crash does not use up a retry. ``not_before`` is None unless the task waits for its time;
+    with ``delay_seconds`` it waits that long, whatever the wall clock is set to meanwhile (see ``waits``).
     ``history`` holds what ended its earlier attempts, oldest first; what its place, its lease and its result tell is
     not told twice (``history.story_of`` puts all of it together). ``checkpoint`` is what a worker kept for the next.
     """
@@ -138,11 +139,16 @@ class Task:
     attempts: int = 0
     crashes: int = 0
     not_before: datetime | None = None
+    delay_seconds: float | None = None
     last_error: str | None = None
     options: Options = PLAIN
     history: tuple[Step, ...] = ()
     progress: Progress | None = None
     checkpoint: JsonValue = None
+
+    def waiting(self, seconds: float, now: datetime) -> Task:
+        """The same task, which waits so long from ``now`` on."""
+        return replace(self, not_before=now + timedelta(seconds=seconds), delay_seconds=seconds)
 
     @property
     def next_attempt(self) -> int:
@@ -180,7 +186,8 @@ class NewTask:
 
     ``delay_seconds`` or ``run_at`` (one of them) keep it in ``scheduled/`` until then. ``on_conflict`` says what
     happens when an unfinished task has the same ``options.unique_key``: the ``existing`` one is returned, this one is
-    ``reject``ed, or it takes the place of one that waits (``replace``).
+    ``reject``ed, or it takes the place of one that waits (``replace``). ``parent`` is the id of the task it belongs to,
+    which need not be there any more; it is kept as ``options.parent``.
     """
 
     type: str
@@ -192,6 +199,12 @@ class NewTask:
     run_at: datetime | None = None
     options: Options = PLAIN
     on_conflict: str = "existing"
+    parent: str | None = None
+
+    @property
+    def kept_options(self) -> Options:
+        """What is kept with the task."""
+        return self.options if self.parent is None else replace(self.options, parent=self.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,5 +325,5 @@ def check_new(new: NewTask) -> NewTask:
     if new.on_conflict not in ON_CONFLICT:
         rule = "|".join(ON_CONFLICT)
         raise InvalidRequest(f"on_conflict must be one of {rule}", field="on_conflict", rule=rule)
-    check_options(new.options)
+    check_options(new.kept_options)
     return new

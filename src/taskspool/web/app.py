@@ -41,7 +41,7 @@ API_HEADERS = [*_ALWAYS, ("Cache-Control", "no-store"),
                ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")]
 PAGE_HEADERS = [*_ALWAYS, ("Cache-Control", "no-cache"), ("Cross-Origin-Opener-Policy", "same-origin"),
                 ("Content-Security-Policy", _PAGE_SOURCES)]
-EXPOSED = "Location, Retry-After, X-Request-ID, Preference-Applied, Task-Status"
+EXPOSED = "Location, Retry-After, X-Request-ID, Preference-Applied, Task-Status, Log-Next"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -49,10 +49,11 @@ access = logging.getLogger("taskspool.access")
 
 
 def build_app(name: str, settings: Settings, routes: Sequence[Route], *, pages: Collection[str] = (),
-              explain_missing: Mapping[str, str] | None = None) -> Flask:
+              texts: re.Pattern[str] | None = None, explain_missing: Mapping[str, str] | None = None) -> Flask:
     """A Flask app with ``routes``, wrapped in everything a request passes before and after them.
 
-    ``pages``: paths a link on another site may lead to. ``explain_missing``: path prefix -> text of a 404 below it.
+    ``pages``: paths a link on another site may lead to. ``texts``: paths whose bodies may be plain text (see
+    ``guard.plain_json``). ``explain_missing``: path prefix -> text of a 404 below it.
     """
     app = _Flask(name, static_folder=None)
     app.url_map.merge_slashes = app.url_map.strict_slashes = False
@@ -60,11 +61,12 @@ def build_app(name: str, settings: Settings, routes: Sequence[Route], *, pages: 
     errors.handle_in(app, explain_missing or {})
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", route.view, methods=[route.method])
-    _leave_out_head(app, {f"GET {route.path}" for route in routes if not route.is_safe})
+    takers = {route.path for route in routes if not route.is_safe}
+    _leave_out_head(app, {f"GET {path}" for path in takers})
     app.extensions[IS_QUICK] = quick_requests(routes, is_durable=settings.durability == "strict")
     trusted = frozenset(settings.cors_origins)
     inner = waiting.in_thread(app.wsgi_app)
-    onion = dressed(guarded(preflighted(inner, trusted), guard.gates(settings, pages)), trusted)
+    onion = dressed(guarded(preflighted(inner, trusted), guard.gates(settings, pages, takers, texts=texts)), trusted)
     app.wsgi_app = onion  # type: ignore[method-assign,assignment]  # Flask documents this as the place for middleware
     return app
 
@@ -142,8 +144,8 @@ def preflighted(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplicatio
     """``app``, with the answer to a browser that asks whether a ``trusted`` origin may send JSON."""
     allowed = Response(status=204, headers={
         "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID, "
-                                        "X-Worker-Name",
+        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, Lease-Token, Prefer, "
+                                        "X-Request-ID, X-Worker-Name",
         "Access-Control-Max-Age": "600",
     })
 

@@ -12,20 +12,21 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from taskspool.errors import InvalidRequest, PayloadTooLarge, StoreUnavailable, TaskspoolError
-from taskspool.web.streams import BEAT, BEAT_SECONDS, GREETING
+from taskspool.web import websocket
+from taskspool.web.streams import BEAT_SECONDS
 from taskspool.web.waiting import SEAT, Answer, Parked, Seat, ask, ask_again, is_parked
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-    from taskspool.web.streams import Stream
+    from taskspool.web.streams import Telling
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -73,6 +74,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            await self._open_socket(scope, receive, send)
             return
         environ: WSGIEnvironment | None = scope.get("parked")
         is_inline = environ is not None or self.is_quick(scope["method"], scope["path"])
@@ -93,7 +95,7 @@ class Front:
             return
         if is_unread:
             answer.headers.append(("Connection", "close"))
-        stream: Stream | None = environ[SEAT].stream
+        stream: Telling | None = environ[SEAT].stream
         if stream is None:
             await _send(answer, send)
         else:
@@ -176,30 +178,53 @@ class Front:
         finally:
             gone.cancel()
 
-    async def _tell(self, answer: Answer, stream: Stream, receive: Receive, send: Send) -> None:
-        """Send the head, and then what ``stream`` has, until its client leaves or the server stops."""
-        loop = asyncio.get_running_loop()
+    async def _tell(self, answer: Answer, stream: Telling, receive: Receive, send: Send) -> None:
+        """Send the head, and then what ``stream`` has, until it is over, its client leaves or the server stops."""
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
             await send(_head(answer))
-            chunk: bytes | None = GREETING
-            while not self._is_stopping and not gone.done():
-                if chunk:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                rung: asyncio.Future[bool] = loop.create_future()
-                stream.join(lambda rung=rung: _wake(loop, rung))  # type: ignore[misc]  # binds this round's
-                chunk = stream.ready()
-                if chunk is None:
-                    chunk = await loop.run_in_executor(self._pool, stream.fetch)
-                if not chunk and not await self._ring(rung, gone, BEAT_SECONDS):
-                    chunk = BEAT
+            async for chunk in self._chunks(stream, gone):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except StoreUnavailable as error:
-            log.warning("a stream of events ends: %s", error)  # its reader comes back, and says where it was
+            log.warning("a stream ends: %s", error)  # its reader comes back, and says where it was
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
             stream.close()
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A handshake is asked like a request; see ``web.websocket``."""
+        environ = self.environ(websocket.as_request(scope))
+        environ[websocket.WEBSOCKET] = True
+        answer = await self._call(False, ask, environ)
+        stream: Telling | None = environ[SEAT].stream
+        if stream is None:
+            await websocket.refuse(answer, _head(answer), send)
+            return
+        gone = asyncio.ensure_future(websocket.disconnected(receive))
+        try:
+            await websocket.tell(stream, self._chunks(stream, gone), send)
+        finally:
+            gone.cancel()
+            stream.close()
+
+    async def _chunks(self, stream: Telling, gone: asyncio.Future[None]) -> AsyncIterator[bytes]:
+        """What ``stream`` has, as it comes, until it is over, its client is ``gone`` or the server stops."""
+        loop = asyncio.get_running_loop()
+        chunk: bytes | None = stream.greeting
+        while not self._is_stopping and not gone.done():
+            if chunk:
+                yield chunk
+            if stream.is_over():
+                return
+            rung: asyncio.Future[bool] = loop.create_future()
+            stream.join(lambda rung=rung: _wake(loop, rung))  # type: ignore[misc]  # binds this round's
+            chunk = stream.ready()
+            if chunk is None:
+                chunk = await loop.run_in_executor(self._pool, stream.fetch)
+            if not chunk and not stream.is_over() and not await self._ring(rung, gone, BEAT_SECONDS):
+                chunk = stream.beat
 
     async def _ring(self, rung: asyncio.Future[bool], gone: asyncio.Future[None], seconds: float) -> bool:
         """Whether the bell rang before time was up, the client left or the server stops."""

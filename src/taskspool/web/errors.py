@@ -12,6 +12,7 @@ with ``type``, ``title``, ``status`` and ``detail`` beside it.
     ├── Misdirected        421  the Host header is not one of ours
     ├── NotJson            400  the body does not say that it is JSON; 400 is what the clients of seed 002 know
     ├── UnsupportedMedia   415  the body is compressed
+    ├── UpgradeRequired    426  the address of a WebSocket was asked without a handshake
     ├── TooManyStreams     503  as many readers of events as there may be are open
     └── InternalError      500  a fault of ours; its reason stands in the log and nowhere else
 """
@@ -71,6 +72,11 @@ class UnsupportedMedia(InvalidRequest):
     status = 415
 
 
+class UpgradeRequired(TaskspoolError):
+    code = "UPGRADE_REQUIRED"
+    status = 426
+
+
 class TooManyStreams(TaskspoolError):
     code = "TOO_MANY_STREAMS"
     status = 503
@@ -96,6 +102,8 @@ def render(error: TaskspoolError, environ: WSGIEnvironment) -> Response:
                   "detail": error.message}
         content_type = PROBLEM
     response = Response(encode(shape), error.status, content_type=content_type)
+    if isinstance(error, UpgradeRequired):
+        response.headers["Upgrade"] = "websocket"
     if isinstance(error, (StoreUnavailable, ResultPending, TooManyStreams)):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -16,6 +16,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from taskspool.web.websocket import SUFFIX
+
 HEAD_SECONDS = 10.0
 MAX_HEAD_BYTES = 64 * 1024
 STALL_SECONDS = 30.0
@@ -57,6 +59,16 @@ class Protocol(HttpToolsProtocol):
             if self._unfinished_bytes > MAX_HEAD_BYTES:
                 self._head_bytes = self._unfinished_bytes
                 self.send_400_response("head too large")
+
+    def _should_upgrade(self) -> bool:
+        """Only to a WebSocket, at an address that is one, by a request that no answer is under way before."""
+        is_alone = cast(Any, self.cycle) is None or self.cycle.response_complete
+        return is_alone and self.url.partition(b"?")[0].endswith(SUFFIX) and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        cast(OnePacket, self.transport).flush()
+        self.transport = self.raw_transport  # a handshake has a head alone, which must not be kept back
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -24,6 +24,7 @@ from taskspool.web.bridge import ENVELOPE_BYTES, Front
 from taskspool.web.lane import FastLane
 from taskspool.web.port import listen
 from taskspool.web.protocol import IDLE_SECONDS, Protocol
+from taskspool.web.websocket import MAX_MESSAGE_BYTES, PING_SECONDS, SocketProtocol
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -82,7 +83,11 @@ def _config(front: Front, protocol: type[FastLane]) -> uvicorn.Config:
     return uvicorn.Config(
         cast(Any, front),  # uvicorn's own ASGI types are narrower than the protocol
         http=cast(Any, protocol),
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 15.0
 """So often a reader hears something, that neither side takes the other for gone."""
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 BEAT = b": beat\n\n"
 GREETING = b": events follow\nretry: 1000\n\n"
 POLL_SECONDS = 0.1
@@ -56,6 +57,33 @@ class Line(NamedTuple):
     topic: str
     text: bytes
     is_reset: bool = False
+
+
+class Telling(Protocol):
+    """A body that follows the head of an answer, piece by piece. Used by one caller at a time.
+
+    ``greeting`` comes first, ``beat`` breaks a silence of ``BEAT_SECONDS``.
+    """
+
+    greeting: bytes
+    beat: bytes
+
+    def is_over(self) -> bool:
+        """Nothing more comes, ever."""
+
+    def join(self, wake: Callable[[], None]) -> None:
+        """``wake`` is called, from another thread, whenever there may be more. Look again after joining."""
+
+    def ready(self) -> bytes | None:
+        """What there is now, from memory; None: ``fetch`` has to be asked."""
+
+    def fetch(self) -> bytes:
+        """What there is now; may wait for the disk. Raises StoreUnavailable."""
+
+    def close(self) -> None: ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, for a caller that waits in a thread of its own."""
 
 
 class Source(Protocol):
@@ -175,12 +203,18 @@ class Hub:
 class Stream:
     """One reader's place. Used by one caller at a time."""
 
+    greeting = GREETING
+    beat = BEAT
+
     def __init__(self, hub: Hub, after: str | None, topic: str | None, place: Place | None) -> None:
         self._hub = hub
         self._after = after
         self._topic = topic
         self._place = place
         self._wake: Callable[[], None] | None = None
+
+    def is_over(self) -> bool:
+        return False
 
     def join(self, wake: Callable[[], None]) -> None:
         """``wake`` is called, from another thread, whenever there may be more. Look again after joining."""
@@ -222,29 +256,35 @@ class Stream:
 
     def chunks(self) -> Iterator[bytes]:
         """All of it, for a caller that waits in a thread of its own."""
-        rung = threading.Event()
-        try:
-            yield GREETING
-            while True:
-                self.join(rung.set)
-                chunk = self.ready()
-                chunk = self.fetch() if chunk is None else chunk
-                if chunk:
-                    yield chunk
-                elif rung.wait(BEAT_SECONDS):
-                    rung.clear()
-                else:
-                    yield BEAT
-        except StoreUnavailable:
-            return  # its reader comes back, and says where it was
-        finally:
-            self.close()
+        return chunks_of(self)
 
 
-def stream_reply(environ: WSGIEnvironment, stream: Stream) -> Reply:
+def chunks_of(stream: Telling) -> Iterator[bytes]:
+    """All that ``stream`` tells, for a caller that waits in a thread of its own."""
+    rung = threading.Event()
+    try:
+        if stream.greeting:
+            yield stream.greeting
+        while not stream.is_over():
+            stream.join(rung.set)
+            chunk = stream.ready()
+            chunk = stream.fetch() if chunk is None else chunk
+            if chunk:
+                yield chunk
+            elif stream.is_over() or rung.wait(BEAT_SECONDS):
+                rung.clear()
+            elif stream.beat:
+                yield stream.beat
+    except StoreUnavailable:
+        return  # its reader comes back, and says where it was
+    finally:
+        stream.close()
+
+
+def stream_reply(environ: WSGIEnvironment, stream: Telling, content_type: str = EVENT_STREAM) -> Reply:
     """The head of the answer; whoever called the app sends what follows."""
     environ[SEAT].stream = stream
     lines = Headers()
-    lines.add("Content-Type", "text/event-stream; charset=utf-8")
+    lines.add("Content-Type", content_type)
     lines.add("X-Accel-Buffering", "no")
     return Reply([], 200, lines)

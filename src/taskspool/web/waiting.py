@@ -22,7 +22,7 @@ from taskspool.clock import SystemClock
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from taskspool.web.streams import Stream
+    from taskspool.web.streams import Telling
 
 SEAT = "taskspool.seat"
 """Key of the ``Seat`` in the WSGI environ."""
@@ -54,7 +54,7 @@ class Seat:
     def __init__(self) -> None:
         self.may_wait = True
         self.parked: Parked | None = None
-        self.stream: Stream | None = None
+        self.stream: Telling | None = None
         self.give_back: Callable[[], None] | None = None
 
 

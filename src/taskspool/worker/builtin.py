@@ -15,15 +15,15 @@ from typing import Any
 
 from taskspool.clock import to_text
 from taskspool.engine.task import JsonValue
-from taskspool.worker.handlers import GiveUp, Run, handler
+from taskspool.worker.handlers import GiveUp, TaskContext, handler
 
 Number = int | float
 
 
 @handler("ping")
-def ping(_data: Mapping[str, JsonValue], run: Run) -> dict[str, str]:
+def ping(_data: Mapping[str, JsonValue], context: TaskContext) -> dict[str, str]:
     """``{}`` -> ``{message: "pong", worker, timestamp}``."""
-    return {"message": "pong", "worker": run.worker, "timestamp": to_text(datetime.now(UTC))}
+    return {"message": "pong", "worker": context.worker, "timestamp": to_text(datetime.now(UTC))}
 
 
 @handler("calculation")

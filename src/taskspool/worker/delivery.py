@@ -11,8 +11,8 @@ from taskspool.engine.task import Claim
 from taskspool.errors import (
     Conflict, InvalidRequest, NotFound, ServerUnreachable, StoreUnavailable, TaskCancelled,
 )
+from taskspool.worker.calling import Outcome, Putoff, Success, readable
 from taskspool.worker.contact import Contact
-from taskspool.worker.execution import Outcome, Putoff, Success, readable
 from taskspool.worker.source import WorkSource
 
 MAX_FAULTS = 5
@@ -22,9 +22,8 @@ log = logging.getLogger("taskspool.worker")
 
 
 def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[[float], bool],
-            contact: Contact | None = None) -> bool:
-    """Complete, fail or put off ``claim``. True when the queue has taken an answer; False when there was nothing to be
-    done.
+            contact: Contact | None = None) -> Outcome | None:
+    """Complete, fail or put off ``claim``. The answer that the queue has taken; None when there was nothing to be done.
 
     An outage is waited out, however long. A result the queue refuses, or breaks on again and again, fails the task
     with the reason; if even that cannot be said, the task is released. ``pause(seconds)`` waits between two attempts
@@ -35,14 +34,14 @@ def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[
         try:
             _tell_checkpoint(contact, outcome)
             _send(source, claim, outcome)
-            return True
+            return outcome
         except TaskCancelled:
             log.info("task %s was cancelled; its result is dropped", claim.task.id)
-            return False
+            return None
         except (Conflict, NotFound) as error:
             log.log(logging.INFO if isinstance(outcome, Putoff) else logging.WARNING, "result of task %s dropped: %s",
                     claim.task.id, error)
-            return False
+            return None
         except (StoreUnavailable, ServerUnreachable) as error:
             if not tries:
                 log.warning("result of task %s is kept and sent again: %s", claim.task.id, error)
@@ -53,12 +52,13 @@ def deliver(source: WorkSource, claim: Claim, outcome: Outcome, pause: Callable[
                     readable(error), exc_info=None if refused else error)
             if refused or faults == MAX_FAULTS:
                 if isinstance(outcome, Failure):
-                    return _let_go(source, claim)
+                    _let_go(source, claim)
+                    return None
                 outcome, faults = _failure(error), 0
                 continue
         if not pause(backoff_seconds(tries)):
             log.error("result of task %s dropped, there is no time left", claim.task.id)
-            return False
+            return None
         tries += 1
 
 
@@ -87,9 +87,8 @@ def _failure(error: Exception) -> Failure:
     return Failure(f"the handler's result could not be handed in: {readable(error)}")
 
 
-def _let_go(source: WorkSource, claim: Claim) -> bool:
+def _let_go(source: WorkSource, claim: Claim) -> None:
     try:
         source.release(claim)
     except Exception:  # the last thing to try failed too: the lease, or this process's end, frees the task
         log.exception("task %s could not be given back", claim.task.id)
-    return False

@@ -1,105 +1,217 @@
-"""One run of one task, as a pipeline: find the handler, call it, check what it gave.
+"""The run of a task, as a pipeline: one frozen value, handed down a row of named steps; one clause for each fate.
 
-Each step either goes on or ends the run with a Failure. Nothing a handler does ends the worker.
+    start ── perform ── judge ── claim_end ── close_log ── hand_in ── tell_hooks ── report
+                          └── begins here when the task is taken from a handler that does not stop
+
+    fate         when                                            what the queue is told
+    success      the handler returned, and what it gave is JSON  complete
+    failure      it raised something, or its process died        fail: again after the backoff, while retries are left
+    retry_after  it raised Retry                                 fail: again after the time it asked for
+    give_up      it raised GiveUp, or its result was no JSON     fail: dead at once
+    snooze       it raised Snooze                                release for so long; costs no attempt
+    timeout      the attempt's time was over                     fail: "timed out after N s", again like a failure
+    cancelled    somebody wanted that, and it let go             release: it ends as cancelled
+    lease_lost   the task was given to another                   nothing
+    shutdown     the worker ends, and the grace was too short    release; costs no attempt
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskspool.engine.lifecycle import Failure
-from taskspool.engine.task import Claim, JsonValue
-from taskspool.worker.contact import Cancelled, Contact
-from taskspool.worker.handlers import Handler, Handlers
-from taskspool.worker.run import GiveUp, Retry, Run, Snooze
+from taskspool.engine.task import Claim
+from taskspool.worker.calling import Outcome, Putoff, Success, context_of, may_come_again
+from taskspool.worker.contact import Contact
+from taskspool.worker.context import TaskContext
+from taskspool.worker.delivery import deliver
+from taskspool.worker.hand import Hand
+from taskspool.worker.hooks import Hooks
+from taskspool.worker.source import WorkSource
 
-MAX_MESSAGE_CHARS = 2000
+if TYPE_CHECKING:
+    from taskspool.worker.executors import Executor
+
+LOG_SECONDS = 10.0
+"""How long the end of a log may hold up the end of its task ..."""
+HASTY_LOG_SECONDS = 0.3
+"""... and when the worker has no time any more."""
 
 log = logging.getLogger("taskspool.worker")
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
-    data: JsonValue
+class Fate(StrEnum):
+    """How a run ended; the table above."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    RETRY_AFTER = "retry_after"
+    GIVE_UP = "give_up"
+    SNOOZE = "snooze"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease_lost"
+    SHUTDOWN = "shutdown"
 
 
-@dataclass(frozen=True, slots=True)
-class Putoff:
-    """The task goes back and waits ``delay_seconds``; the run counts as no attempt."""
+class Run(NamedTuple):
+    """One run, as far as it has come. ``outcome`` is what the queue is told, None: nothing. ``is_taken``: the queue
+    has taken it; ``is_late``: the queue has ended it in the same way before."""
 
-    delay_seconds: float
-    reason: str
+    claim: Claim
+    contact: Contact
+    context: TaskContext
+    executor: Executor | None = None
+    outcome: Outcome | None = None
+    fate: Fate | None = None
+    is_taken: bool = False
+    is_late: bool = False
+    began_at: float = 0.0
 
-
-Outcome = Success | Failure | Putoff
-
-
-def execute(claim: Claim, handlers: Handlers, contact: Contact | None = None) -> Outcome:
-    """Run the handler of ``claim`` and say how it went. Raises nothing, whatever the handler raises."""
-    handler = handlers.get(claim.task.type)
-    if handler is None:
-        return Failure(f"this worker has no handler for {claim.task.type!r}", retryable=False)
-    outcome = _call(handler, claim, contact or Contact())
-    return _checked(outcome) if isinstance(outcome, Success) else outcome
-
-
-def _call(handler: Handler, claim: Claim, contact: Contact) -> Outcome:
-    try:
-        if handler.wants_run:
-            return Success(handler.function(claim.task.data, _run_of(claim, contact)))
-        return Success(handler.function(claim.task.data))
-    except Snooze as snooze:
-        return Putoff(snooze.delay_seconds, readable(snooze))
-    except Retry as retry:
-        return Failure(readable(retry), retry_after_seconds=retry.after_seconds)
-    except Cancelled as stop:  # no failure when the queue wanted it: then nobody is told what is returned here
-        return Failure(readable(stop))
-    except GiveUp as reason:
-        return Failure(readable(reason), retryable=False)
-    except BaseException as error:  # a handler may raise anything, SystemExit and KeyboardInterrupt included. It runs
-        # in a thread of its own, where neither is a wish of the user: real Ctrl-C arrives in the main thread.
-        log.info("task %s failed", claim.task.id, exc_info=error)
-        return Failure(readable(error))
+    @property
+    def is_finished(self) -> bool:
+        """Whether it counts as done work: its end was handed in, and was not only a giving back."""
+        return self.is_taken and self.fate not in (Fate.CANCELLED, Fate.SHUTDOWN)
 
 
-def _checked(success: Success) -> Outcome:
-    """``success`` if its data can be stored. JSON knows no dates, sets, NaN, or half characters."""
-    try:
-        json.dumps(success.data, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        return Failure(_cut(f"the handler's result is not JSON (only None, true, false, finite numbers, texts, lists "
-                            f"and dicts with text keys are): {error}"), retryable=False)
-    return success
+Step = Callable[[Run], Run]
 
 
-def _run_of(claim: Claim, contact: Contact) -> Run:
-    task, lease = claim.task, claim.lease
-    return Run(task.id, task.type, task.requester, lease.attempt, lease.worker, task.last_error, task.checkpoint,
-               _deadline_of(claim), contact)
+class Execution:
+    """Runs claims that are in ``hand``. ``pause(seconds)`` waits between two attempts to hand in, and says whether to
+    go on."""
+
+    def __init__(self, source: WorkSource, hand: Hand, hooks: Hooks, pause: Callable[[float], bool]) -> None:
+        self._source = source
+        self._hand = hand
+        self._hooks = hooks
+        self._pause = pause
+        self._end: Sequence[Step] = (self._close_log, self._hand_in, self._tell_hooks, self._report)
+        self._steps: Sequence[Step] = (self._start, self._perform, judge, self._claim_end, *self._end)
+
+    def run(self, claim: Claim, executor: Executor) -> Run:
+        """The whole of it. Raises nothing that a handler, a hook or the queue raises."""
+        contact = self._hand.contact(claim) or Contact()
+        return self._through(self._steps, Run(claim, contact, context_of(claim, contact), executor,
+                                              began_at=time.monotonic()))
+
+    def end_taken_away(self, claim: Claim) -> Run:
+        """The end of a run that was taken from its handler, which was told to stop and did not: what it gives later is
+        dropped."""
+        contact = self._hand.contact(claim) or Contact()
+        log.error("the handler of task %s does not stop (%s): its task is taken from it, its runner is busy until it "
+                  "ends", claim.task.id, contact.stop_reason)
+        run = Run(claim, contact, context_of(claim, contact), outcome=Failure("the handler did not stop"),
+                  began_at=time.monotonic())
+        return self._through((judge, *self._end), run)
+
+    @staticmethod
+    def _through(steps: Sequence[Step], run: Run) -> Run:
+        for step in steps:
+            run = step(run)
+        return run
+
+    def _start(self, run: Run) -> Run:
+        self._hooks.tell("on_start", run.context)
+        return run
+
+    def _perform(self, run: Run) -> Run:
+        assert run.executor is not None  # noqa: S101  # only what was taken away has none, and begins later
+        return run._replace(outcome=run.executor.call(run.context, run.claim.task.data))
+
+    def _claim_end(self, run: Run) -> Run:
+        """From here on nobody else ends it. If somebody has, its result is dropped; when its time is over that is the
+        queue, which watches the clock too: then there is nothing left to say, but to the hooks."""
+        if self._hand.begin_finish(run.claim):
+            return run
+        if run.fate is Fate.TIMEOUT and self._hand.is_lost(run.claim):
+            return run._replace(is_late=True)
+        log.info("result of task %s dropped: it is not this worker's any more", run.claim.task.id)
+        return run._replace(outcome=None, fate=Fate.LEASE_LOST)
+
+    def _close_log(self, run: Run) -> Run:
+        seconds = HASTY_LOG_SECONDS if run.contact.stop_reason == "shutdown" else LOG_SECONDS
+        run.contact.close_log(0.0 if run.outcome is None else seconds)
+        return run
+
+    def _hand_in(self, run: Run) -> Run:
+        if run.outcome is None or run.is_late:
+            return run
+        taken = deliver(self._source, run.claim, run.outcome, self._pause, run.contact)
+        if taken is not run.outcome and isinstance(taken, Failure):  # the queue refused the result
+            return run._replace(outcome=taken, fate=Fate.FAILURE if taken.retryable else Fate.GIVE_UP, is_taken=True)
+        return run._replace(is_taken=taken is not None, is_late=taken is None and run.fate is Fate.TIMEOUT)
+
+    def _tell_hooks(self, run: Run) -> Run:
+        if self._hooks.all and (run.is_taken or run.is_late):
+            name, end = hook_of(run)
+            if name is not None:
+                self._hooks.tell(name, run.context, end)
+        return run
+
+    @staticmethod
+    def _report(run: Run) -> Run:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("task %s: %s in %.3f s", run.claim.task.id, run.fate, time.monotonic() - run.began_at)
+        return run
 
 
-def _deadline_of(claim: Claim) -> datetime | None:
-    """The end of this attempt, or of the task's total time, whichever comes first."""
-    timeout = claim.task.options.timeout_seconds
-    ends = (None if timeout is None else claim.lease.claimed_at + timedelta(seconds=timeout), claim.task.ends_at)
-    return min((end for end in ends if end is not None), default=None)
+def judge(run: Run) -> Run:
+    """The fate of a run that has ended: why it was told to stop counts for more than what its handler gave."""
+    match run.contact.stop_reason:
+        case None:
+            return _of_its_own(run)
+        case "timeout":
+            return run._replace(fate=Fate.TIMEOUT, outcome=_timed_out(run))
+        case "cancelled":
+            return run._replace(fate=Fate.CANCELLED, outcome=Putoff(0.0, "cancelled"))
+        case "lease_lost":
+            return run._replace(fate=Fate.LEASE_LOST, outcome=None)
+        case "shutdown" if isinstance(run.outcome, Success):
+            return run._replace(fate=Fate.SUCCESS)
+        case "shutdown":
+            return run._replace(fate=Fate.SHUTDOWN, outcome=Putoff(0.0, "the worker stops"))
 
 
-def readable(error: BaseException) -> str:
-    """``ValueError: what it says``; for our own exceptions only what they say."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # an error of another person's class may fail to speak: its name must do
-        text = ""
-    if isinstance(error, Retry | GiveUp | Snooze | Cancelled) and text:
-        return _cut(text)
-    return _cut(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+def _of_its_own(run: Run) -> Run:
+    match run.outcome:
+        case Success():
+            return run._replace(fate=Fate.SUCCESS)
+        case Putoff():
+            return run._replace(fate=Fate.SNOOZE)
+        case Failure(retryable=False):
+            return run._replace(fate=Fate.GIVE_UP)
+        case Failure(retry_after_seconds=None):
+            return run._replace(fate=Fate.FAILURE)
+        case _:
+            return run._replace(fate=Fate.RETRY_AFTER)
 
 
-def _cut(text: str) -> str:
-    """``text`` at most MAX_MESSAGE_CHARS long and without half characters."""
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= MAX_MESSAGE_CHARS else text[: MAX_MESSAGE_CHARS - 1] + "…"
+def _timed_out(run: Run) -> Failure:
+    """Of the attempt's own time, or of the task's whole time if that was over first: then no other attempt helps."""
+    options, seconds = run.claim.task.options, run.contact.seconds or 0.0
+    total = options.total_timeout_seconds
+    if total is not None and (options.timeout_seconds is None or seconds < options.timeout_seconds):
+        return Failure(f"given up: its total time of {total:g} s is over", retryable=False)
+    return Failure(f"timed out after {seconds:g} s")
+
+
+def hook_of(run: Run) -> tuple[str | None, object]:
+    """Which hooks are called for the end of ``run``, and what they are told."""
+    match run.fate, run.outcome:
+        case Fate.SUCCESS, Success(data):
+            return "on_success", data
+        case Fate.CANCELLED, Putoff(reason=reason):
+            return "on_cancel", reason
+        case Fate.SNOOZE, Putoff(reason=reason):
+            return "on_retry", reason
+        case _, Failure(message, retryable=True) if may_come_again(run.claim):
+            return "on_retry", message
+        case _, Failure(message):
+            return "on_failure", message
+        case _:
+            return None, None

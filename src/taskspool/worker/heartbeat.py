@@ -1,7 +1,8 @@
 """Signs of life beside running handlers, and what goes along with them.
 
 One beat for everything in hand, at a third of the shortest lease or the source's own rhythm; it brings back whose lease
-is lost and who is to stop. Between the beats, once a second, what handlers said of their progress.
+is lost and who is to stop. Between the beats, once a second, what handlers said of their progress, and what the worker
+tells the registry of itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from taskspool.engine.task import Claim
 from taskspool.errors import Conflict, InvalidRequest, NotFound, TaskspoolError
 from taskspool.worker.hand import Hand
+from taskspool.worker.registration import Registration
 from taskspool.worker.source import WorkSource
 
 BEATS_PER_LEASE = 3
@@ -27,9 +29,10 @@ log = logging.getLogger("taskspool.worker")
 class Heartbeat:
     """A thread from ``start`` to ``stop``. A failed beat is tried again at the next; a lost lease is noted in hand."""
 
-    def __init__(self, source: WorkSource, hand: Hand) -> None:
+    def __init__(self, source: WorkSource, hand: Hand, registration: Registration | None = None) -> None:
         self._source = source
         self._hand = hand
+        self._registration = registration
         self._beaten_at = time.monotonic()
         self._told_at = self._beaten_at
         self._stopping = threading.Event()
@@ -44,7 +47,9 @@ class Heartbeat:
 
     def _run(self) -> None:
         tick = TICK_SECONDS
+        self._register()
         while not self._stopping.wait(tick):
+            self._register()
             claims = self._hand.held()
             now = time.monotonic()
             pause = pause_seconds(claims, self._source.beat_seconds)
@@ -58,6 +63,10 @@ class Heartbeat:
             if now - self._told_at >= TELL_SECONDS - TICK_SECONDS / 2:
                 self._told_at = now
                 self._tell(claims)
+
+    def _register(self) -> None:
+        if self._registration is not None:
+            self._registration.tell()
 
     def _beat(self, claims: list[Claim]) -> None:
         try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.task import Claim, JsonValue
+from taskspool.engine.worker_record import WorkerReport
 from taskspool.errors import Conflict, NotFound
 from taskspool.worker.contact import Said
+from taskspool.worker.submitting import new_task_of
 
 FOLDER_BEAT_SECONDS = 1.0
 """How soon a worker on the folder learns that a task is to be cancelled."""
@@ -36,6 +39,11 @@ class WorkSource(Protocol):
 
     beat_seconds: float
     """How long ``extend`` may wait at most, whatever the leases allow."""
+    worker: str
+    """The name the tasks are claimed under."""
+    kind: str
+    """What the registry calls a worker of this source, if it says nothing else."""
+    started_at: datetime
 
     def claim(self, types: Sequence[str], max_tasks: int, wait_seconds: float) -> list[Claim]:
         """Up to ``max_tasks`` tasks of ``types``, waiting up to ``wait_seconds`` for the first. May be empty."""
@@ -46,12 +54,21 @@ class WorkSource(Protocol):
     def tell(self, claim: Claim, said: Said) -> bool:
         """Store progress and checkpoint. Whether somebody wants the task cancelled."""
 
+    def append_log(self, claim: Claim, lines: Sequence[tuple[str, str]], offset: int) -> int:
+        """Add to the task's log; how many lines of this claim it has then (see ``engine.task_logs``)."""
+
+    def report(self, report: WorkerReport) -> str:
+        """Tell the registry what this worker is; what it is to do: ``run``, ``quiet`` or ``terminate``."""
+
     def complete(self, claim: Claim, data: JsonValue) -> None: ...
 
     def fail(self, claim: Claim, failure: Failure) -> None: ...
 
     def release(self, claim: Claim, delay_seconds: float = 0.0, reason: str = "", *, is_urgent: bool = False) -> None:
         """Give the task back undone, to wait ``delay_seconds``; costs no attempt. ``is_urgent``: there is no time."""
+
+    def submit(self, body: Mapping[str, Any], key: str | None) -> str:
+        """Hand over a new task, as ``POST /api/tasks`` takes it; its id."""
 
     def interrupt(self) -> None:
         """End a waiting ``claim`` soon, and let no later one wait."""
@@ -66,8 +83,10 @@ class FolderSource:
 
     def __init__(self, queue: Queue, worker: str, look: Callable[[], None] = lambda: None) -> None:
         self.beat_seconds = FOLDER_BEAT_SECONDS
+        self.kind = "folder"
+        self.worker = worker
+        self.started_at = queue.clock.now()
         self._queue = queue
-        self._worker = worker
         self._look = look
         self._is_interrupted = False
         self._rung = threading.Event()
@@ -89,7 +108,7 @@ class FolderSource:
             self._queue.bell.leave(waiter, took=True)
 
     def _take(self, types: Sequence[str], max_tasks: int) -> list[Claim]:
-        return self._queue.claim(self._worker, types=types, max_tasks=max_tasks, lease_seconds=0)
+        return self._queue.claim(self.worker, types=types, max_tasks=max_tasks, lease_seconds=0)
 
     def extend(self, claims: Sequence[Claim]) -> Heard:
         lost, cancelled = [], []
@@ -117,6 +136,12 @@ class FolderSource:
                            checkpoint=said.checkpoint)
         return self._queue.cancel_request(claim.task.id) is not None
 
+    def append_log(self, claim: Claim, lines: Sequence[tuple[str, str]], offset: int) -> int:
+        return self._queue.logs.append(claim.task.id, claim.lease.token, lines, offset)
+
+    def report(self, report: WorkerReport) -> str:
+        return self._queue.workers.report(report, is_local=True)
+
     def complete(self, claim: Claim, data: JsonValue) -> None:
         self._queue.complete(claim.task.id, claim.lease.token, data)
 
@@ -126,6 +151,9 @@ class FolderSource:
     def release(self, claim: Claim, delay_seconds: float = 0.0, reason: str = "",
                 *, is_urgent: bool = False) -> None:  # noqa: ARG002 - a folder is near
         self._queue.release(claim.task.id, claim.lease.token, delay_seconds=delay_seconds, reason=reason or None)
+
+    def submit(self, body: Mapping[str, Any], key: str | None) -> str:
+        return self._queue.enqueue(new_task_of(body), key=key).task_id
 
     def interrupt(self) -> None:
         self._is_interrupted = True

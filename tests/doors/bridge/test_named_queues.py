@@ -85,6 +85,32 @@ def test_unknown_until_a_submit(many: Many) -> None:
     assert not (many.root / "nowhere").exists()
 
 
+@pytest.mark.parametrize(("path", "body"), [
+    ("tasks", {}), ("tasks", {"task_type": "t", "data": 5}), ("tasks", {"task_type": "a\nb"}),
+    ("tasks", {"task_type": "t", "delay": 1, "run_at": "2030-01-01T00:00:00Z"}),
+    ("tasks", {"task_type": "t", "data": {"x": "x" * 1_048_576}}), ("tasks", {"task_type": "t", "on_conflict": "no"}),
+    ("tasks/create", {"data": {}}), ("enqueue", {"type": ""}), ("tasks/batch", {"tasks": []}),
+    ("tasks/batch", {"tasks": [{"task_type": "t"}, {"task_type": ""}]}),
+    ("batches", {"name": "a\nb", "tasks": [{"task_type": "t"}]}),
+])
+def test_a_refused_submit_makes_none(many: Many, path: str, body: dict[str, Any]) -> None:
+    """It is told what it is told everywhere, and no folder is left of it."""
+    told = many.code("POST", f"/queues/nowhere/api/{path}", json=body)
+    assert told == many.code("POST", f"/api/{path}", json=body)
+    assert told[0] in (400, 413)
+    assert not (many.root / "nowhere").exists()
+
+
+def test_which_there_are(many: Many) -> None:
+    """Every queue below the root with what lies in it, whether it is served yet or not."""
+    open_queue(Settings(root=many.root, queue="old", durability="fast")).close()
+    many.submit("reports")
+    told = many.bridge.get("/queues").json()
+    assert (told["queue"], told["count"]) == ("task_queue", 3)
+    assert {one["name"]: one["counts"]["ready"] for one in told["queues"]} == {"old": 0, "reports": 1, "task_queue": 0}
+    assert many.bridge.get("/queues/reports/queues").json()["queue"] == "reports"
+
+
 def test_one_that_is_there_is_opened(many: Many) -> None:
     """A queue another program made is served at its first use, without a submit."""
     other = open_queue(Settings(root=many.root, queue="old", durability="fast"))

@@ -26,11 +26,11 @@ def run(bridge: LiveBridge, kind: str, verb: str = "complete", **more: Any) -> s
 
 
 def test_each_filter(bridge: LiveBridge, kind: str) -> None:
-    """Status, state, type, priority, group, tag, requester, worker, batch and the beginning of the id narrow a list."""
+    """Status, state, type, priority, group, tag, requester, worker, batch, parent, the id: each narrows a list."""
     done, dead = run(bridge, kind), run(bridge, kind, "fail")
     low = bridge.submit(kind, priority="low", group=f"g-{kind}", tags=["a", "b"], requester=f"r-{kind}")
     later = bridge.submit(kind, delay=60, priority="urgent", tags=["a"])
-    batch = bridge.post("/api/batches", {"tasks": [{"task_type": kind}]}).json()
+    batch = bridge.post("/api/batches", {"tasks": [{"task_type": kind, "parent_id": dead}]}).json()
     one = f"type={kind}&"
     assert ids_of(bridge, f"{one}status=pending") == [low, later, *batch["task_ids"]]
     assert ids_of(bridge, f"{one}state=scheduled") == [later]
@@ -41,7 +41,7 @@ def test_each_filter(bridge: LiveBridge, kind: str) -> None:
     assert ids_of(bridge, f"{one}tag=a") == [low, later]
     assert ids_of(bridge, f"{one}tag=a&tag=b") == [low]
     assert ids_of(bridge, f"{one}worker=w") == [done, dead]
-    assert ids_of(bridge, f"batch={batch['batch_id']}") == batch["task_ids"]
+    assert ids_of(bridge, f"batch={batch['batch_id']}") == ids_of(bridge, f"parent={dead}") == batch["task_ids"]
     assert ids_of(bridge, f"id_prefix={low[:30]}") == [low]
     assert ids_of(bridge, f"type={kind}&type=other&state=dead") == [dead]
 

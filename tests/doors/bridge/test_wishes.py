@@ -22,6 +22,7 @@ def test_every_wish_reaches_the_task(bridge: LiveBridge, kind: str) -> None:
     """Each field of a submission stands in the task, and GET tells it under the name it was asked with."""
     asked: dict[str, Any] = {
         "group": "crew-7", "tags": ["a", "b"], "timeout": 30, "total_timeout": 300, "lease": 20, "unique_key": kind,
+        "parent_id": "01936f5e-0000-4000-8000-00000000000c",
         "backoff": {"kind": "linear", "base": 2, "cap": 50, "jitter": 0}, "start_before": later(3600),
     }
     task_id = bridge.submit(kind, **asked, max_retries=3)
@@ -33,7 +34,7 @@ def test_every_wish_reaches_the_task(bridge: LiveBridge, kind: str) -> None:
 def test_nothing_asked_is_nothing_kept(bridge: LiveBridge, kind: str) -> None:
     """null for each wish is the plain task that all others share."""
     nothing = dict.fromkeys(("group", "tags", "timeout", "total_timeout", "lease", "unique_key", "backoff", "run_at",
-                             "delay", "start_before", "on_conflict"))
+                             "delay", "start_before", "on_conflict", "parent_id"))
     assert bridge.queue.task(bridge.submit(kind, **nothing)).task.options is PLAIN
 
 
@@ -116,6 +117,7 @@ def test_a_lease_of_its_own(bridge: LiveBridge, kind: str) -> None:
     ({"timeout": 0}, "timeout"), ({"total_timeout": 1e12}, "total_timeout"), ({"lease": 0}, "lease"),
     ({"group": ""}, "group"), ({"group": "a\nb"}, "group"), ({"tags": "a"}, "tags"), ({"tags": [""]}, "tags.0"),
     ({"tags": ["t"] * 21}, "tags"), ({"unique_key": ""}, "unique_key"), ({"on_conflict": "ignore"}, "on_conflict"),
+    ({"parent_id": "x"}, "parent_id"), ({"parent_id": 5}, "parent_id"),
     ({"backoff": 5}, "backoff"), ({"backoff": {"kind": "wild"}}, "backoff.kind"),
     ({"backoff": {"jitter": 2}}, "backoff.jitter"), ({"backoff": {"cap": -1}}, "backoff.cap"),
 ])

@@ -135,6 +135,14 @@ class QueueAnswer(Answer):
     counts: dict[str, int]
 
 
+class QueueList(Answer):
+    """``queue`` is the default one; what lies in each is counted as ``ls`` would."""
+
+    queue: str
+    count: int
+    queues: list[dict[str, Any]]
+
+
 class EventList(Answer):
     """``last``: send it as ``after`` to be told what comes next."""
 
@@ -149,6 +157,7 @@ class Claimed(Answer):
     task: dict[str, Any] | None = None
     tasks: list[dict[str, Any]] | None = None
     retry_after: float | None = None
+    state: str | None = None
 
 
 class ClaimedOne(Answer):

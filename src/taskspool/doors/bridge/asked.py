@@ -33,7 +33,7 @@ def new_task(body: Wished, *, priority: str | None = None, is_lenient: bool = Fa
     level = PRIORITY.get(word, Priority.NORMAL)
     on_conflict = (body.on_conflict if isinstance(body, Submission) else None) or "existing"
     return NewTask(body.type, body.data or {}, body.requester or DEFAULT_REQUESTER, level, body.max_retries,
-                   body.delay or 0.0, body.run_at, _options(body), on_conflict)
+                   body.delay or 0.0, body.run_at, _options(body), on_conflict, body.parent_id)
 
 
 def _options(body: Wished) -> Options:
@@ -52,10 +52,10 @@ def _backoff(body: BackoffAsked | None) -> Backoff | None:
 
 # -- filters ---------------------------------------------------------------------------------------------------------
 
-TEXTS = ("group", "tag", "requester", "worker", "batch")
+TEXTS = ("group", "tag", "requester", "worker", "batch", "parent")
 INSTANTS = ("created_after", "created_before", "finished_after", "finished_before")
-FILTERS = ("status", "state", "type", "priority", "group", "tag", "requester", "worker", "batch", "id_prefix",
-           *INSTANTS)
+FILTERS = ("status", "state", "type", "priority", "group", "tag", "requester", "worker", "batch", "parent",
+           "id_prefix", *INSTANTS)
 """Names in the query of a list. ``type`` alone is also known to the older form."""
 
 
@@ -72,7 +72,8 @@ def filter_of(query: Mapping[str, Collection[str]]) -> Filter:
     types = frozenset(name for name in query.get("type", ()) if name)
     return Filter(_states(query), types or None, _priorities(query), one.get("group"), tuple(query.get("tag", ())),
                   one.get("requester"), one.get("worker"), times.get("created_after"), times.get("created_before"),
-                  times.get("finished_after"), times.get("finished_before"), one.get("batch"), one.get("id_prefix"))
+                  times.get("finished_after"), times.get("finished_before"), one.get("batch"), one.get("id_prefix"),
+                  one.get("parent"))
 
 
 def sort_of(sort: str | None, order: str | None) -> str:

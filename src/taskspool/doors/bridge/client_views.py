@@ -9,6 +9,7 @@ from typing import Any
 from flask import request
 from werkzeug.wrappers import Response
 
+from taskspool import shapes
 from taskspool.doors.bridge import asked, telling, wire
 from taskspool.doors.bridge.asking import Asking, header_text
 from taskspool.doors.bridge.models import ManyTasks, NamedBatch, OlderSubmission, Submission
@@ -75,14 +76,14 @@ class ClientViews(Asking):
     def batches(self) -> Response:
         """The latest batches, newest first."""
         found = self.queue.batches(self.number("limit", 10, 1, 100))
-        return self.reply({"count": len(found), "batches": [telling.batch_json(batch) for batch in found]})
+        return self.reply({"count": len(found), "batches": [shapes.batch_json(batch) for batch in found]})
 
     def batch(self, batch: str) -> Response:
         return self._batch_reply(self.queue.batch(batch))
 
     def _batch_reply(self, batch: Batch, status: int = 200, headers: dict[str, str] | None = None,
                      **more: bool) -> Response:
-        return self.reply({"success": True, **telling.batch_json(batch), **more}, status, headers)
+        return self.reply({"success": True, **shapes.batch_json(batch), **more}, status, headers)
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class ClientViews(Asking):
         snapshot = self.queue.task(task_id)
         status = wire.STATUS[snapshot.state]
         raise ResultPending(f"task {task_id} is {status}: it has no result yet", task_id=task_id, status=status,
-                            progress=telling.progress_json(snapshot.task.progress))
+                            progress=shapes.progress_json(snapshot.task.progress))
 
     def results(self) -> Response:
         """The latest results, newest first."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from taskspool import shapes
 from taskspool.doors.bridge import asked, telling, wire
 from taskspool.doors.bridge.asking import Asking
 from taskspool.doors.bridge.models import CancelMany, PauseWish, RetryMany, Wish
@@ -80,7 +81,7 @@ class ControlViews(Asking):
         """What is paused, and how many tasks are where."""
         counts = self.queue.counts()
         return self.reply({
-            "queue": self.settings.queue, **telling.pauses_json(self.queue.paused()),
+            "queue": self.settings.queue, **shapes.pauses_json(self.queue.paused()),
             "counts": {state.value: getattr(counts, state.value) for state in State},
             "quarantined": counts.quarantined,
             "by_priority": {wire.WORD[level]: count for level, count in counts.ready_by_priority.items()},

@@ -44,6 +44,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128, json_schema_extra={"fo
 """1..128 printable characters; the engine looks closer. ``format: name`` tells fuzzers what is surely one."""
 Tag = Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={"format": "name"})]
 UniqueKey = Annotated[str, Field(min_length=1, max_length=255, json_schema_extra={"format": "name"})]
+TaskId = Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 Reason = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra={"format": "name"})]
 Token = Annotated[str, Field(min_length=1, max_length=512)]
 Instant = Annotated[datetime | None, BeforeValidator(_instant),

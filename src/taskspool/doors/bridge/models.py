@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from taskspool.doors.bridge.fields import (
-    WHOLE, By, DelaySeconds, Instant, LeaseSeconds, Name, Reason, SpanSeconds, Tag, UniqueKey,
+    WHOLE, By, DelaySeconds, Instant, LeaseSeconds, Name, Reason, SpanSeconds, Tag, TaskId, UniqueKey,
 )
 from taskspool.engine.options import BACKOFF_KINDS, MAX_TAGS, ON_CONFLICT
 from taskspool.web.shape import Shape
@@ -75,6 +75,7 @@ class Wished(Shape):
     lease: Annotated[LeaseSeconds | None, Field(description="seconds its worker may be silent")] = None
     start_before: Annotated[Instant, Field(description="given up if nobody took it by then")] = None
     group: Annotated[Name | None, Field(description="what it belongs to")] = None
+    parent_id: Annotated[TaskId | None, Field(description="the task it was submitted for")] = None
     tags: Annotated[list[Tag] | None, Field(max_length=MAX_TAGS)] = None
 
 

@@ -2,8 +2,8 @@
 
     /queues/reports/api/tasks  ──>  the bridge of the queue ``reports``: POST /api/tasks
 
-A queue is opened when it is first asked for, if it is there; a first submit makes it. It stays open, with the sweeper
-and whatever else goes on without a caller, until the server stops.
+A queue is opened when it is first asked for, if it is there; a first submit makes it, unless that is refused. It stays
+open, with the sweeper and whatever else goes on without a caller, until the server stops.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from taskspool.doors.bridge import PAGES, create_app
+from taskspool.doors.bridge.first_submit import SUBMITS, check_first
+from taskspool.doors.bridge.log_views import TEXT_PATHS
 from taskspool.engine.lifecycle import Queue, open_queue
 from taskspool.engine.queues import names_below
 from taskspool.engine.sweep import Ticker
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/queues/"
 MAX_OPEN = 64
-SUBMITS = frozenset({"/api/tasks", "/api/tasks/create", "/api/tasks/batch", "/api/enqueue", "/api/batches"})
-"""Where a POST makes a queue that is not there yet."""
 
 
 class TooManyQueues(TaskspoolError):
@@ -62,7 +62,7 @@ class NamedQueues:
         self._default = Opened(create_app(queue, settings))
         self._open = {settings.queue: self._default}
         self._lock = threading.Lock()
-        self._gates = guard.gates(settings, PAGES)
+        self._gates = guard.gates(settings, PAGES, texts=TEXT_PATHS)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         name, path = _split(environ["PATH_INFO"])
@@ -99,16 +99,18 @@ class NamedQueues:
         for gate in self._gates:
             gate(environ)
         is_submit = environ["REQUEST_METHOD"] == "POST" and path in SUBMITS
+        settings = check(replace(self._settings, queue=name))
+        if name not in names_below(settings):
+            if not is_submit:
+                raise QueueNotFound(f"there is no queue {name!r}", queue=name,
+                                    hint="a first task submitted to it makes it; GET /queues lists what there is")
+            check_first(environ, path, settings)
         with self._lock:
             if name not in self._open:
-                self._open[name] = self._begin(name, is_submit=is_submit)
+                self._open[name] = self._begin(settings)
             return self._open[name]
 
-    def _begin(self, name: str, *, is_submit: bool) -> Opened:
-        settings = check(replace(self._settings, queue=name))
-        if not is_submit and name not in names_below(settings):
-            raise QueueNotFound(f"there is no queue {name!r}", queue=name,
-                                hint="a first task submitted to it makes it; taskspool queues lists what there is")
+    def _begin(self, settings: Settings) -> Opened:
         if len(self._open) >= MAX_OPEN:
             raise TooManyQueues(f"{MAX_OPEN} queues are open, and none is closed before this server stops")
         try:

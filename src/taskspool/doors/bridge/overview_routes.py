@@ -32,6 +32,8 @@ def overview_routes(views: OverviewViews) -> list[Route]:
               replies=ok(answers.Stats)),
         Route("GET", "/api/inflight", views.inflight, "Who works on what", Work.SLOW, "overview",
               replies=ok(answers.Inflight)),
+        Route("GET", "/queues", views.queues, "The queues below this root", Work.SLOW, "overview",
+              replies=ok(answers.QueueList)),
         Route("GET", "/openapi.json", views.openapi, "This description", tag="overview", is_documented=False),
         Route("GET", "/docs", swagger_page, "The description as a page", Work.SLOW, is_documented=False),
         Route("GET", "/docs/<name>", files_view(swagger_files()), "", Work.SLOW, is_documented=False),

@@ -11,11 +11,13 @@ from typing import Any
 from flask import render_template, request
 from werkzeug.wrappers import Response
 
+from taskspool import shapes
 from taskspool.clock import to_text
-from taskspool.doors.bridge import telling, wire
+from taskspool.doors.bridge import wire
 from taskspool.doors.bridge.asking import Asking
 from taskspool.doors.bridge.answers import ErrorAnswer
 from taskspool.engine.lifecycle import Queue
+from taskspool.engine.queues import queues_below
 from taskspool.errors import StoreUnavailable
 from taskspool.settings import Settings
 from taskspool.web.openapi import describe
@@ -28,7 +30,7 @@ log = logging.getLogger("taskspool.web")
 
 _PLACE = re.compile(r"<(?:[a-z_]+:)?([a-z_]+)>")
 
-TAGS = ("tasks", "batches", "workers", "control", "events", "overview", "older dialect")
+TAGS = ("tasks", "batches", "workers", "control", "events", "logs", "overview", "older dialect")
 DESCRIPTION = "A task queue you can ls: programs hand work to each other through one folder or one HTTP port."
 
 
@@ -85,10 +87,17 @@ class OverviewViews(Asking):
         except StoreUnavailable as error:
             log.warning("statistics without the index: %s", error)
             return {}
-        return telling.statistics_json(told, request.args.getlist("type"), request.args.getlist("group"))
+        return shapes.statistics_json(told, request.args.getlist("type"), request.args.getlist("group"))
 
     def openapi(self) -> Response:
         return reply_bytes(self._description)
+
+    def queues(self) -> Response:
+        """Which queues there are below this root, whether they are served yet or not."""
+        found = queues_below(self.settings)
+        return self.reply({"queue": self.settings.queue, "count": len(found), "queues": [
+            {"name": one.name, "counts": {state.value: number for state, number in one.counts.items()}}
+            for one in found]})
 
     def inflight(self) -> Response:
         """What is being worked on, longest first."""

@@ -9,6 +9,7 @@ from taskspool.doors.bridge import answers, models, worker_models
 from taskspool.doors.bridge.client_views import MAX_OFFSET, ClientViews
 from taskspool.doors.bridge.control_views import ControlViews
 from taskspool.doors.bridge.event_views import MAX_PLACE_CHARS, EventViews
+from taskspool.doors.bridge.registry_models import WorkerBeat
 from taskspool.doors.bridge.replies import (
     KEY, TASK, WAIT, WORKER_NAME, Replies, asked, count, instant, posted, stored, text, word,
 )
@@ -25,6 +26,7 @@ FILTERS = (
     word("priority", models.PRIORITIES, "one, or several with commas"),
     text("group", "what they belong to"), text("tag", "may be repeated: all of them"), text("requester", "who asked"),
     text("worker", "who holds them, or finished them"), text("batch", "the id of their batch"),
+    text("parent", "the id of the task they belong to"),
     Parameter("id_prefix", {"type": "string", "pattern": "^[0-9a-f-]{1,36}$"}, "how their ids begin"),
     instant("created_after", "not before"), instant("created_before", "before"),
     instant("finished_after", "not before"), instant("finished_before", "before"),
@@ -106,7 +108,7 @@ def worker_routes(views: WorkerViews) -> list[Route]:
         Route("PUT", f"{TASK}/progress", views.beat, "Tell how far a task is, and keep its lease", Work.DURABLE,
               tag="workers", body=worker_models.Beat, replies=stored(kept)),
         Route("POST", "/api/workers/<worker>/heartbeat", views.beats, "Keep all leases of a worker", Work.SLOW,
-              tag="workers", body=worker_models.Beats, is_body_optional=True,
+              tag="workers", body=WorkerBeat, is_body_optional=True,
               replies=stored({200: ("kept, or lost", answers.BeatsAnswer)})),
         Route("POST", f"{TASK}/release", views.release, "Give a task back unfinished", Work.DURABLE, tag="workers",
               body=worker_models.Release, replies=stored(lost({200: ("it waits again", answers.Accepted)}))),

@@ -20,6 +20,7 @@ from taskspool.clock import to_text
 from taskspool.doors.bridge.worker_models import ERROR_WORDS, SUCCESS_WORDS, Failing, Finish
 from taskspool.engine.lifecycle import Enqueued, Failure
 from taskspool.engine.task import Claim, Counts, Lease, NewTask, Priority, Result, Snapshot, State, Task
+from taskspool.engine.worker_record import RUN
 from taskspool.errors import InvalidRequest
 from taskspool.web.reply import encode_part
 
@@ -136,13 +137,15 @@ def heartbeat_seconds(lease: Lease) -> float:
     return round(lease.lease_seconds / 3, 3)
 
 
-def claims_body(claims: list[Claim], now: datetime, *, is_bare: bool, is_again: bool = False) -> bytes:
+def claims_body(claims: list[Claim], now: datetime, *, is_bare: bool, is_again: bool = False,
+                order: str = RUN) -> bytes:
     """The answer to a claim. One task stands under ``task``, in ``tasks``, and its fields at top level too.
 
     ``is_bare`` (GET, dialect B) leaves ``task`` and ``tasks`` out. ``is_again``: they were told before, and their
-    leases begin anew now. The task is encoded once and written thrice.
+    leases begin anew now. ``order``: what the worker is to do. The task is encoded once and written thrice.
     """
-    stamp = b'"server_time":"' + to_text(now).encode() + b'"}\n'
+    told = b"" if is_bare else b'"state":"' + order.encode() + b'",'
+    stamp = told + b'"server_time":"' + to_text(now).encode() + b'"}\n'
     if not claims:
         return b'{"task":null,' + (b"" if is_bare else b'"tasks":[],"retry_after":1,') + stamp
     tasks = [encode_part(claim_json(claim, now if is_again else None)) for claim in claims]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from taskspool.doors.bridge.fields import WHOLE, DelaySeconds, LeaseSeconds, Name, Token, WaitSeconds, Worker
+from taskspool.doors.bridge.fields import WHOLE, DelaySeconds, Instant, LeaseSeconds, Name, Token, WaitSeconds, Worker
 from taskspool.doors.bridge.models import MAX_TYPES
 from taskspool.web.shape import Shape
 
@@ -29,6 +29,7 @@ class ClaimRequest(Shape):
     lease: Annotated[LeaseSeconds | None, Field(description="seconds this worker may be silent")] = None
     request_id: Annotated[Name | None, Field(
         description="the same again, by the same worker: the same tasks again")] = None
+    started_at: Annotated[Instant, Field(description="when this worker was started, as its heartbeats say")] = None
 
 
 def _finish_rules(schema: dict[str, Any]) -> None:

@@ -11,11 +11,14 @@ from werkzeug.wrappers import Response
 
 from taskspool.doors.bridge import wire
 from taskspool.doors.bridge.asking import Asking, header_text
+from taskspool.doors.bridge.registry_models import WorkerBeat
+from taskspool.doors.bridge.registry_views import report_of
 from taskspool.doors.bridge.told_claims import ToldClaims
-from taskspool.doors.bridge.worker_models import Beat, Beats, ClaimRequest, Complete, Fail, Finish, Release
+from taskspool.doors.bridge.worker_models import Beat, ClaimRequest, Complete, Fail, Finish, Release
 from taskspool.engine.history import ANONYMOUS
 from taskspool.engine.lifecycle import KEEP, Queue
-from taskspool.engine.task import CancelRequest, Claim, Lease, Result, State, check_name, is_task_id
+from taskspool.engine.task import CancelRequest, Claim, Lease, Result, State, is_task_id
+from taskspool.engine.worker_record import BEAT_SECONDS, RUN
 from taskspool.errors import LeaseLost, TaskNotFound
 from taskspool.settings import Settings
 from taskspool.web import waiting
@@ -25,12 +28,15 @@ from taskspool.web.waiting import SEAT, Leave, Parked
 
 WORKER_NAME = "HTTP_X_WORKER_NAME"
 TASK_STATUS = "Task-Status"
+ORDER = "taskspool.order"
+"""Key of what the worker was to do when its request came."""
 
 
 class WorkerViews(Asking):
     def __init__(self, queue: Queue, settings: Settings) -> None:
         super().__init__(queue, settings)
         self._told = ToldClaims(queue)
+        self._orders_told: dict[str, str] = {}
 
     def next_posted(self) -> Response:
         """POST /api/tasks/next, both dialects."""
@@ -42,19 +48,35 @@ class WorkerViews(Asking):
 
     def _next(self, asked: ClaimRequest, *, is_bare: bool) -> Response:
         seconds, headers = self.wait_seconds(asked.wait)
-        claims, is_again = self._claim(_worker(asked.worker) or ANONYMOUS, asked)
+        worker = _worker(asked.worker) or ANONYMOUS
+        order = self.queue.workers.asked(worker, asked.types, asked.started_at)
+        claims, is_again = self._claim(worker, asked, order)
         if claims and not is_again:
             seat = request.environ.get(SEAT)
             if seat is not None:
                 seat.give_back = partial(self._give_back, claims)
-        elif not claims and seconds and waiting.may_wait(request.environ):
-            return waiting.park(request.environ, Parked(seconds, partial(self._await_task, asked.types)))
-        body = wire.claims_body(claims, self.queue.clock.now(), is_bare=is_bare, is_again=is_again)
+        elif not claims and seconds and not self._is_news(worker, order) and waiting.may_wait(request.environ):
+            return waiting.park(request.environ, Parked(seconds, partial(self._await_task, worker, asked)))
+        self._note_told(worker, order)
+        body = wire.claims_body(claims, self.queue.clock.now(), is_bare=is_bare, is_again=is_again, order=order)
         return reply_bytes(body, headers=headers)
 
-    def _claim(self, worker: str, asked: ClaimRequest) -> tuple[list[Claim], bool]:
-        """What there is for ``worker``; True: this very request was answered with it before."""
+    def _is_news(self, worker: str, order: str) -> bool:
+        """Whether the worker has not been told of its order, or it came while this request was waiting."""
+        return order != request.environ.setdefault(ORDER, order) or order != self._orders_told.get(worker, RUN)
+
+    def _note_told(self, worker: str, order: str) -> None:
+        if order != RUN:
+            self._orders_told[worker] = order
+        elif self._orders_told:
+            self._orders_told.pop(worker, None)
+
+    def _claim(self, worker: str, asked: ClaimRequest, order: str) -> tuple[list[Claim], bool]:
+        """What there is for ``worker``, nothing new if it was told to be quiet; True: this very request was answered
+        with it before."""
         def take() -> list[Claim]:
+            if order != RUN:
+                return []
             return self.queue.claim(worker, types=asked.types, max_tasks=asked.max, lease_seconds=asked.lease)
 
         return (take(), False) if asked.request_id is None else self._told.take((worker, asked.request_id), take)
@@ -102,6 +124,7 @@ class WorkerViews(Asking):
     def beat(self, task_id: str) -> Response:
         """The lease starts anew; what the worker tells of its progress is kept."""
         lease = self._extend(task_id, self.body(Beat))
+        self.queue.workers.lives(lease.worker)
         wanted = self._cancel_of(task_id)
         return self.reply({
             "success": True, "task_id": task_id, "lease_expires_at": wire.expires_at(lease, self.queue.clock.now()),
@@ -124,13 +147,14 @@ class WorkerViews(Asking):
         return wanted
 
     def beats(self, worker: str) -> Response:
-        """One sign of life for all the tasks of a worker."""
-        check_name("worker", worker)
+        """One sign of life for a worker and all its tasks."""
+        body = self.body(WorkerBeat)
+        order = self.queue.workers.beat(worker, report_of(body))
         lost: list[str] = []
         cancel: list[str] = []
         leases: dict[str, str] = {}
-        next_beat = float(self.queue.lease_seconds) / 3
-        for running in self.body(Beats).running:
+        next_beat = min(BEAT_SECONDS, float(self.queue.lease_seconds) / 3)
+        for running in body.running:
             try:
                 if not is_task_id(running.task_id):
                     raise TaskNotFound(running.task_id)
@@ -142,7 +166,7 @@ class WorkerViews(Asking):
             next_beat = min(next_beat, wire.heartbeat_seconds(lease))
             if self.queue.cancel_request(running.task_id) is not None:
                 cancel.append(running.task_id)
-        return self.reply({"worker": worker, "state": "run", "cancel": cancel, "lost": lost, "leases": leases,
+        return self.reply({"worker": worker, "state": order, "cancel": cancel, "lost": lost, "leases": leases,
                            "next_beat": round(next_beat, 3)})
 
     def release(self, task_id: str) -> Response:
@@ -162,9 +186,10 @@ class WorkerViews(Asking):
         for claim in claims:
             self.queue.release(claim.task.id, claim.lease.token)
 
-    def _await_task(self, types: Collection[str] | None, wake: Callable[[], Any]) -> Leave:
+    def _await_task(self, worker: str, asked: ClaimRequest, wake: Callable[[], Any]) -> Leave:
         bell = self.queue.bell
-        waiter = bell.wait_for_task(wake, types)
+        is_running = self.queue.workers.asked(worker, asked.types, asked.started_at) == RUN
+        waiter = bell.wait_for_task(wake, asked.types if is_running else (), worker)
         return lambda took: bell.leave(waiter, took=took)
 
 
