@@ -57,7 +57,7 @@ def build_app(name: str, settings: Settings, routes: Sequence[Route], *, pages: 
     """
     app = _Flask(name, static_folder=None)
     app.url_map.merge_slashes = app.url_map.strict_slashes = False
-    app.url_map.converters["task_id"] = TaskId
+    app.url_map.converters |= {"task_id": TaskId, "name": Name}
     errors.handle_in(app, explain_missing or {})
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", route.view, methods=[route.method])
@@ -87,6 +87,13 @@ class TaskId(BaseConverter):
         if not is_task_id(value):
             raise ValidationError
         return value
+
+
+class Name(BaseConverter):
+    """What people call something, which may hold a ``/`` (sent as ``%2F``)."""
+
+    regex = ".+"
+    part_isolating = False
 
 
 class _NoSessions(SecureCookieSessionInterface):

@@ -56,7 +56,7 @@ def _schemas(routes: Iterable[Route], error: type[BaseModel]) -> tuple[Names, di
 
 def _operation(route: Route, names: Names, error: type[BaseModel]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}_{re.sub('[^a-z]+', '_', route.path).strip('_')}",
+        "operationId": f"{route.method.lower()}_{re.sub('[^a-z]+', '_', route.path.replace('name:', '')).strip('_')}",
         "tags": [route.tag],
         "summary": route.summary,
         "parameters": [

@@ -8,7 +8,7 @@ from taskspool.doors.bridge.replies import Replies, asked, stored
 from taskspool.engine.worker_record import QUIET, RUN, TERMINATE
 from taskspool.web.route import Route, Work
 
-WORKER = "/api/workers/<worker>"
+WORKER = "/api/workers/<name:worker>"
 
 
 def registry_routes(views: RegistryViews) -> list[Route]:

@@ -107,7 +107,7 @@ def worker_routes(views: WorkerViews) -> list[Route]:
               tag="workers", body=worker_models.Beat, replies=stored(kept)),
         Route("PUT", f"{TASK}/progress", views.beat, "Tell how far a task is, and keep its lease", Work.DURABLE,
               tag="workers", body=worker_models.Beat, replies=stored(kept)),
-        Route("POST", "/api/workers/<worker>/heartbeat", views.beats, "Keep all leases of a worker", Work.SLOW,
+        Route("POST", "/api/workers/<name:worker>/heartbeat", views.beats, "Keep all leases of a worker", Work.SLOW,
               tag="workers", body=WorkerBeat, is_body_optional=True,
               replies=stored({200: ("kept, or lost", answers.BeatsAnswer)})),
         Route("POST", f"{TASK}/release", views.release, "Give a task back unfinished", Work.DURABLE, tag="workers",
