@@ -19,7 +19,7 @@ from taskspool.engine.lifecycle import Failure, Queue
 from taskspool.engine.options import Options
 from taskspool.engine.store import IdempotencyKey
 from taskspool.engine.task import NewTask, State
-from taskspool.errors import StoreUnavailable, TaskNotClaimable
+from taskspool.errors import StoreUnavailable, TaskNotClaimable, TaskNotFound
 
 __all__ = ["clock", "folder", "queue", "queues"]
 
@@ -235,3 +235,16 @@ def test_who_forgets_a_request_late_does_not_forget_the_next_one(queue: Queue) -
     request = queue.store.cancel_request(lease.task_id)
     assert request is not None
     assert request.by == "two"
+
+
+@pytest.mark.parametrize("verb", ["complete", "fail"])
+def test_what_another_process_has_pruned_is_unknown(queues: list[Queue], clock: FakeClock, verb: str) -> None:
+    """A holder that still believes in its claim is told that there is no such task any more."""
+    first, other = queues
+    lease = held(first)
+    other.complete(lease.task_id, lease.token, 1)
+    clock.advance(10)
+    other.store.prune(clock.now())
+    with pytest.raises(TaskNotFound):
+        first.complete(lease.task_id, lease.token, 1) if verb == "complete" else \
+            first.fail(lease.task_id, lease.token, Failure("no"))

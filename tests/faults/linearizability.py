@@ -240,8 +240,9 @@ def _release(life: Life, call: Call, world: World) -> Iterator[Life]:
         wait = call.asked["wait"]
         state, ends_at = ("scheduled", call.began + wait / world.rate) if wait else ("ready", NEVER)
         yield replace(life, state=state, token="", ends_at=ends_at)
-    elif not life.holds(call) and call.answer is not None and call.answer[0] == "LeaseLost":
-        yield life
+    elif not life.holds(call) and call.answer is not None:
+        is_repeated = life.state == "cancelled" and call.asked["token"] == life.token  # of two at once, both ended it
+        yield from [life] * (call.answer[0] == "LeaseLost" or (is_repeated and call.answer[0] == "ok"))
 
 
 def _cancel(life: Life, call: Call, world: World) -> Iterator[Life]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 
 from taskspool.clock import Clock, IdMaker, SystemClock
@@ -34,7 +33,7 @@ from taskspool.engine.retry import delay_seconds as default_backoff
 from taskspool.engine.store import Store
 from taskspool.engine.task import (
     CancelRequest, Claim, JsonValue, Lease, NewTask, Progress, Result, Snapshot, State, Step, SweepReport, Task,
-    check_name, check_new,
+    check_name, check_new, scheduled,
 )
 from taskspool.errors import (
     InvalidRequest, LeaseLost, NotRetryable, TaskCancelled, TaskFinished, TaskNotClaimable,
@@ -122,7 +121,7 @@ class Queue(Looking):
     def _tasks_of(self, news: Sequence[NewTask]) -> list[Task]:
         now = self.clock.now()
         return [
-            _scheduled(Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries,
+            scheduled(Task(self._ids(), new.type, new.data, new.requester, now, new.priority, new.max_retries,
                             options=new.kept_options), new, now)
             for new in map(check_new, news)
         ]
@@ -366,20 +365,19 @@ class Queue(Looking):
         lease = self.store.lease_of(task_id, token)
         if lease is None or not token or lease.token != token:
             self.task(task_id)
-            raise LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
-                            hint="stop working on it: it was given to another worker, or is finished")
+            raise _lost(task_id)
         return lease
 
     def _standing(self, task_id: str, token: str) -> Result:
-        """The result this very token wrote before. Raises TaskCancelled, LeaseLost when there is none."""
+        """The result this very token wrote before. Raises TaskCancelled, LeaseLost, TaskNotFound when there is none."""
         result = self.store.result(task_id)
         if result is not None and token and result.token == token and result.status != "cancelled":
             lease = Lease(task_id, result.worker, result.attempt or 1, token, 0, result.completed_at)
             return self.store.finish(lease, None, result)  # says it again, once it is durable
         if result is not None and result.status == "cancelled":
             raise TaskCancelled(f"task {task_id} was cancelled; a late result is refused", task_id=task_id)
-        raise LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
-                        hint="stop working on it: it was given to another worker, or is finished")
+        self.task(task_id)  # not there: it was pruned, which this process may not have seen
+        raise _lost(task_id)
 
 
 def open_queue(settings: Settings, *, clock: Clock | None = None) -> Queue:
@@ -392,8 +390,6 @@ def open_queue(settings: Settings, *, clock: Clock | None = None) -> Queue:
     return queue
 
 
-def _scheduled(task: Task, new: NewTask, now: datetime) -> Task:
-    """``task``, for later if ``new`` asks for that."""
-    if new.run_at is not None and new.run_at > now:
-        return replace(task, not_before=new.run_at)
-    return task.waiting(new.delay_seconds, now) if new.delay_seconds > 0 else task
+def _lost(task_id: str) -> LeaseLost:
+    return LeaseLost(f"task {task_id} is not held by this lease token any more", task_id=task_id,
+                     hint="stop working on it: it was given to another worker, or is finished")

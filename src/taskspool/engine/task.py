@@ -327,3 +327,9 @@ def check_new(new: NewTask) -> NewTask:
         raise InvalidRequest(f"on_conflict must be one of {rule}", field="on_conflict", rule=rule)
     check_options(new.kept_options)
     return new
+
+def scheduled(task: Task, new: NewTask, now: datetime) -> Task:
+    """``task``, for later if ``new`` asks for that."""
+    if new.run_at is not None and new.run_at > now:
+        return replace(task, not_before=new.run_at)
+    return task.waiting(new.delay_seconds, now) if new.delay_seconds > 0 else task

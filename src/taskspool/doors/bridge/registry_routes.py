@@ -8,7 +8,8 @@ from taskspool.doors.bridge.replies import Replies, asked, stored
 from taskspool.engine.worker_record import QUIET, RUN, TERMINATE
 from taskspool.web.route import Route, Work
 
-WORKER = "/api/workers/<name:worker>"
+WORKER = "/api/workers/<worker>"
+ORDERED = "/api/workers/<name:worker>"
 
 
 def registry_routes(views: RegistryViews) -> list[Route]:
@@ -20,6 +21,6 @@ def registry_routes(views: RegistryViews) -> list[Route]:
         Route("GET", "/api/workers", views.list, "Who works here, and on what", Work.SLOW, "workers",
               replies=asked({200: ("all that are known", WorkerList)})),
         Route("GET", WORKER, views.look, "Look at one worker", Work.SLOW, "workers", replies=asked(one)),
-        *(Route("POST", f"{WORKER}/{order}", views.ordering(order), summary, Work.SLOW, "workers", body=OrderWish,
+        *(Route("POST", f"{ORDERED}/{order}", views.ordering(order), summary, Work.SLOW, "workers", body=OrderWish,
                 is_body_optional=True, replies=stored(one)) for order, summary in summaries.items()),
     ]
