@@ -48,6 +48,7 @@ def test_a_handler_that_does_not_stop_does_not_hold_up_the_end(queue: Queue, roo
     Path(files["until"]).touch()
 
 
+@pytest.mark.slow
 def test_a_process_is_replaced_after_so_many_tasks(queue: Queue, root: Path) -> None:
     """Each of them runs so many and no more; the worker lives on."""
     with source_of("folder", queue, root) as source, at_work(source, executor="process", max_tasks=2):

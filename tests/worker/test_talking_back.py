@@ -54,7 +54,7 @@ def files_in(folder: Path) -> dict[str, str]:
     return {name: str(folder / name) for name in ("began", "ended", "until")}
 
 
-@pytest.mark.parametrize("ignores", [False, True])
+@pytest.mark.parametrize("ignores", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_cancel_reaches_the_handler_within_a_beat(queue: Queue, tmp_path: Path, start: Start, ignores: bool) -> None:
     """The handler is told within a second; however it ends then, the task is cancelled, and the worker lives on."""
     worker = start()

@@ -1,7 +1,8 @@
 /**
  * What is to be said about tasks, said once: every outcome is written down, sent until the server has taken or refused
  * it, and crossed out. A task in hand stands there too, as given back: that is what a worker that died would say. It
- * says so once; a task that is in hand again when its worker dies again is left to its lease, and the server counts it.
+ * says so once, and a mark of it stays in the store: a task that is in hand again when its worker dies again is left to
+ * its lease, and the server counts it.
  */
 
 import { Bell } from "./bell.js";
@@ -12,6 +13,8 @@ import type { ResultStore, StoredResult } from "./store.js";
 
 /** How often the server may break on one result before it is told as a failure. */
 const MAX_FAULTS = 5;
+/** How many marks are kept; the oldest go first. */
+const MAX_MARKS = 100;
 
 /** What became of a result: taken; dropped, because the task is not ours any more; kept, because time was up. */
 export type Delivery = "taken" | "dropped" | "kept";
@@ -30,8 +33,8 @@ export class Outbox {
   readonly #parts: OutboxParts;
   readonly #entries = new Map<string, StoredResult>();
   readonly #emptied = new Bell();
-  /** Ids of tasks that were given back because the worker before this one died. */
-  readonly #givenBack = new Set<string>();
+  /** Marks of the tasks that were given back because a worker before this one died, by their ids. */
+  readonly #givenBack = new Map<string, StoredResult>();
   #isSaving = false;
   #saved: Promise<void> = Promise.resolve();
 
@@ -46,10 +49,11 @@ export class Outbox {
 
   /** What a worker before this one left: it is sent as soon as the server can be reached. */
   async load(): Promise<void> {
-    for (const { is_running, is_again, ...left } of await this.#parts.store.load()) {
+    for (const { is_running, is_again, is_mark, ...left } of await this.#parts.store.load()) {
+      if (is_again) this.#givenBack.delete(left.task_id);
       if (is_again || this.#entries.has(left.lease_token)) continue;
-      if (is_running) this.#givenBack.add(left.task_id);
-      void this.deliver(left);
+      if (is_running || is_mark) this.#mark(left);
+      if (!is_mark) void this.deliver(left);
     }
     await this.#save();
   }
@@ -63,9 +67,12 @@ export class Outbox {
     await this.#save();
   }
 
-  /** There is nothing to be said about the task. */
+  /** There is nothing to be said about the task, or all is said. Its mark goes too, unless it was given back. */
   async forget(leaseToken: string): Promise<void> {
-    if (!this.#entries.delete(leaseToken)) return;
+    const entry = this.#entries.get(leaseToken);
+    if (!entry) return;
+    this.#entries.delete(leaseToken);
+    if (entry.is_running || entry.verb !== "release") this.#givenBack.delete(entry.task_id);
     if (this.waiting.length === 0) this.#emptied.ring();
     await this.#save();
   }
@@ -91,6 +98,7 @@ export class Outbox {
         faults += 1;
         if (await this.#mayGoOn(error, faults)) continue;
         const next = insteadOf(said, error);
+        if (error instanceof NotFound) this.#givenBack.delete(said.task_id); // nobody can have it in hand again
         if (next === null) return this.#dropped(said);
         [said, faults] = [next, 0];
       }
@@ -117,6 +125,12 @@ export class Outbox {
     await this.#saved;
   }
 
+  #mark(left: StoredResult): void {
+    this.#givenBack.set(left.task_id, { ...left, is_mark: true });
+    const [oldest] = this.#givenBack.keys();
+    if (this.#givenBack.size > MAX_MARKS && oldest !== undefined) this.#givenBack.delete(oldest);
+  }
+
   async #dropped(said: StoredResult): Promise<Delivery> {
     await this.forget(said.lease_token);
     return "dropped";
@@ -139,7 +153,7 @@ export class Outbox {
       this.#isSaving = true;
       this.#saved = this.#saved.then(async () => {
         this.#isSaving = false;
-        await this.#parts.store.save([...this.#entries.values()]);
+        await this.#parts.store.save([...this.#givenBack.values(), ...this.#entries.values()]);
       }).catch((error: unknown) => this.#parts.onError(error));
     }
     await this.#saved;

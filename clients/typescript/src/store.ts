@@ -14,6 +14,8 @@ export interface StoredResult {
   readonly is_running?: boolean;
   /** It had been given back so before: maybe it kills its workers, and the server must count that. */
   readonly is_again?: boolean;
+  /** Nothing is to be said: it was given back so, and who has the task in hand next must know. */
+  readonly is_mark?: boolean;
 }
 
 /**

@@ -7,7 +7,12 @@ import { known } from "../src/store.js";
 import { client, eventually, fresh, pledge, polling, unlucky, verbs, type Fate } from "./support.js";
 
 /** What `chrome.storage.local` does, and what it holds: only what JSON can say. */
-function area(): ExtensionArea & { readonly held: () => readonly StoredResult[]; copy(): ExtensionArea } {
+interface Area extends ExtensionArea {
+  held(): readonly StoredResult[];
+  copy(): Area;
+}
+
+function area(): Area {
   let items: Record<string, unknown> = {};
   return {
     get: async (key) => ({ [key]: items[key] }),
@@ -99,6 +104,34 @@ test("a program that was killed gives back what it had in hand, as soon as it is
   polling({ [type]: (_, context) => context.attempt }, { store: extensionStore(storage.copy()), workerId });
   assert.equal((await client.waitForResult(id)).data, 1);
   assert.deepEqual(await verbs(id), ["enqueue", "claim", "release", "claim", "complete"]);
+});
+
+test("a program killed between giving a task back and taking it again leaves the next one a mark of it", async () => {
+  const type = fresh();
+  const [first, workerId] = [area(), fresh("worker")];
+  const dead = new Set<Area>();
+  const dying = (store: Area, mayAsk: boolean): void => void polling(
+    { [type]: () => new Promise(() => undefined) },
+    { store: extensionStore(store), workerId, breaker: QUICK, onError: () => undefined },
+    unlucky((_, path) => (dead.has(store) || (!mayAsk && path.endsWith("/next")) ? "away" : "pass")));
+  const afterDeath = (store: Area): Area => {
+    dead.add(store);
+    return store.copy();
+  };
+  const id = await client.submit(type, {}, { lease: 600 });
+  dying(first, true);
+  await eventually(() => first.held().some((each) => each.is_running), "it is in hand");
+  const second = afterDeath(first);
+  dying(second, false);
+  await eventually(() => second.held().every((each) => each.is_mark), "it is given back");
+  const third = afterDeath(second);
+  dying(third, true);
+  await eventually(() => third.held().some((each) => each.is_running), "it is in hand again");
+  const fourth = afterDeath(third);
+  polling({ [type]: () => 1, [`${type}-next`]: () => 2 }, { store: extensionStore(fourth), workerId });
+  assert.equal((await client.waitForResult(await client.submit(`${type}-next`))).data, 2);
+  assert.deepEqual(await verbs(id), ["enqueue", "claim", "release", "claim"]);
+  await eventually(() => fourth.held().length === 0, "no mark is left of what the server will count");
 });
 
 test("a checkpoint that could not be told goes with the next beat; one that is refused costs no lease", async () => {
