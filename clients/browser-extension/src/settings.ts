@@ -41,28 +41,27 @@ export function parseWorkerName(text: string): string {
   return name;
 }
 
-/** Popup and service worker begin together, and may both find no name: they read and write one after the other. */
-const LOCK = "settings";
-
 /** The settings; on the first call a name is made up and kept. */
-export function readSettings(): Promise<Settings> {
-  return navigator.locks.request(LOCK, readOrMake);
+export async function readSettings(): Promise<Settings> {
+  // popup and service worker begin together: one of them makes the name up
+  return (await kept()) ?? navigator.locks.request("settings", async () => (await kept()) ?? make());
 }
 
 /** The settings with `changes`, written. Throws InvalidSetting, and nothing is written. */
-export function changeSettings(changes: Partial<Settings>): Promise<Settings> {
-  return navigator.locks.request(LOCK, async () => {
-    const { address, workerName, isPaused } = { ...(await readOrMake()), ...changes };
-    const settings = { address: parseAddress(address), workerName: parseWorkerName(workerName), isPaused };
-    await chrome.storage.local.set({ settings });
-    return settings;
-  });
+export async function changeSettings(changes: Partial<Settings>): Promise<Settings> {
+  const { address, workerName, isPaused } = { ...(await readSettings()), ...changes };
+  const settings = { address: parseAddress(address), workerName: parseWorkerName(workerName), isPaused };
+  await chrome.storage.local.set({ settings });
+  return settings;
 }
 
-async function readOrMake(): Promise<Settings> {
-  const { settings } = (await chrome.storage.local.get("settings")) as { settings?: Settings };
-  if (settings !== undefined) return settings;
-  const made = { address: DEFAULTS.address, isPaused: false, workerName: `browser-${crypto.randomUUID().slice(0, 8)}` };
-  await chrome.storage.local.set({ settings: made });
-  return made;
+async function kept(): Promise<Settings | undefined> {
+  return ((await chrome.storage.local.get("settings")) as { settings?: Settings }).settings;
+}
+
+async function make(): Promise<Settings> {
+  const workerName = `browser-${crypto.randomUUID().slice(0, 8)}`;
+  const settings = { address: DEFAULTS.address, isPaused: false, workerName };
+  await chrome.storage.local.set({ settings });
+  return settings;
 }
