@@ -190,12 +190,6 @@ class Due:
         """Whether a name may have come or gone since the last look, and a look is affordable."""
         return self._clock.monotonic() >= self._not_before and files.changed_at(self._path) != self._confirmed
 
-    def look(self) -> list[str]:
-        """The names now. One caller at a time."""
-        names = [name for names in self.slices() for name in names]
-        self.confirm()
-        return names
-
     def slices(self) -> Iterator[list[str]]:
         """The names now, in slices; ``confirm`` when all of them have been looked at. One caller at a time."""
         began = since = self._clock.monotonic()
