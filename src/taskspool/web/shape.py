@@ -51,7 +51,7 @@ _RULES = {
 _BOUNDS = {
     "greater_than_equal": "must be at least {ge}", "less_than_equal": "must be at most {le}",
     "string_too_short": "must have {min_length} or more characters",
-    "string_too_long": "must have at most {max_length} characters",
+    "string_too_long": "must have at most {max_length} characters", "string_pattern_mismatch": "must match {pattern}",
     "too_short": "must hold {min_length} or more", "too_long": "must hold at most {max_length}",
 }
 
