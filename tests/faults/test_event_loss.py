@@ -118,6 +118,7 @@ def test_a_frozen_bridge_sees_everything_when_it_wakes(started: Services, tmp_pa
         bridge.process.send_signal(signal.SIGCONT)
     took = seconds_until(lambda: requests.get(url, timeout=30).json()["pending"] == number, "every file is seen")
     print(f"{number} files dropped while the bridge was stopped: all seen {took:.2f} s after it went on")
+    assert requests.get(url, timeout=30).json()["pending"] == number
 
 
 @pytest.mark.parametrize("number", [200, pytest.param(FILES // 5, marks=pytest.mark.slow)])
