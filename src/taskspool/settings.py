@@ -52,8 +52,20 @@ class Settings:
     """Largest checkpoint accepted, as JSON text; it is kept in the task's file (1024..262144)."""
     max_depth: int = 64
     """Deepest nesting of arrays and objects accepted in JSON."""
+    database_url: str = ""
+    """Where the records lie (to-dos, tagged tasks), as SQLAlchemy names it; empty: a SQLite file below ``root``."""
+    managed_max_waiting: int = 100_000
+    """So many managed tasks may wait; another one is refused (503 QUEUE_FULL). 0: no bound (0..1000000000)."""
+    upload_max_bytes: int = 104_857_600
+    """Largest file that may be uploaded (1024..10737418240)."""
+    uploads_keep_bytes: int = 10_737_418_240
+    """What all uploaded files may take on the disk; another one is refused then (0..1125899906842624)."""
     host: str = "127.0.0.1"
     port: int = 8091
+    """Of the bridge."""
+    managed_port: int = 8084
+    todos_port: int = 8001
+    tagged_port: int = 8002
     allowed_hosts: tuple[str, ...] = ()
     """Names beside localhost that may stand in the Host header."""
     cors_origins: tuple[str, ...] = ()
@@ -83,6 +95,21 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
     return check(replace(Settings(), **values))
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """``settings`` as variables, for a child process: others can read a command line, and a URL may hold a password.
+
+    Its folder is said as an absolute path: the child may work elsewhere.
+    """
+    settings = replace(settings, root=settings.root.absolute())
+    return {f"TASKSPOOL_{field.name.upper()}": _text(getattr(settings, field.name)) for field in fields(Settings)}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _parse(name: str, default: Any, text: str) -> Any:
     """``text`` read as the type of ``default``."""
     if isinstance(default, bool):
@@ -106,7 +133,10 @@ def check(settings: Settings) -> Settings:
         "aging_seconds": (0, 2_592_000),
         **dict.fromkeys(("keep_done_seconds", "keep_dead_seconds", "keep_cancelled_seconds",
                         "keep_workers_seconds"), (0, 315_360_000)),
-        "min_free_bytes": (0, 1 << 50), "max_task_bytes": (1_024, 1 << 30), "max_depth": (2, 400), "port": (0, 65_535),
+        "min_free_bytes": (0, 1 << 50), "max_task_bytes": (1_024, 1 << 30), "max_depth": (2, 400),
+        **dict.fromkeys(("port", "managed_port", "todos_port", "tagged_port"), (0, 65_535)),
+        "managed_max_waiting": (0, 1_000_000_000), "upload_max_bytes": (1_024, 10 << 30),
+        "uploads_keep_bytes": (0, 1 << 50),
         "log_max_bytes": (65_536, 1 << 40), "max_checkpoint_bytes": (1_024, 262_144),
     }
     for name, (low, high) in ranges.items():

@@ -68,7 +68,7 @@ def test_a_taken_port_is_refused_with_its_holder(tmp_path: Path) -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        done = taskspool("serve", "--port", str(port), "--root", tmp_path / "outputs")
+        done = taskspool("serve", "bridge", "--port", str(port), "--root", tmp_path / "outputs")
     assert done.returncode == 2
     assert str(port) in done.stderr
     if sys.platform == "linux":

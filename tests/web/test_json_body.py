@@ -86,4 +86,4 @@ def test_time(raw: bytes) -> None:
         parse(raw, DEPTH)
     except InvalidRequest:
         pass  # refused is as good as parsed: this test is about the time
-    assert time.process_time() - began < 0.35
+    assert time.process_time() - began < 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from taskspool.cli.options import folder_options
 from taskspool.cli.work_exec import Exec, exec_options, handlers_of
 from taskspool.cli.work_options import worker_options
 from taskspool.errors import InvalidRequest
-from taskspool.settings import from_environment
+from taskspool.settings import as_environment, from_environment
 
 if TYPE_CHECKING:
     from taskspool.worker.loop import WorkerOptions
@@ -36,7 +37,8 @@ def work(url: str | None, modules: tuple[str, ...], no_builtin: bool, name: str 
          options: WorkerOptions) -> int:
     """Claim tasks and do them until Ctrl-C.
 
-    A type without a handler is never claimed. With --exec a program is the handler:
+    A type without a handler is never claimed. On the queues managed and tagged, the work of those doors is done too.
+    With --exec a program is the handler:
 
     \b
     taskspool work --exec --type resize -- python resize.py
@@ -48,6 +50,9 @@ def work(url: str | None, modules: tuple[str, ...], no_builtin: bool, name: str 
     if url is not None and (root is not None or queue is not None):
         raise InvalidRequest("--url and --root or --queue exclude each other: a worker takes from one place",
                              field="url", rule="one of --url and --root")
+    if url is None:
+        os.environ.update(as_environment(settings))  # handlers, also those in child processes, learn where they work
+    modules = (*own_handlers(settings.queue, program, url, builtin=not no_builtin), *modules)
     with handlers_of(program, modules, builtin=not no_builtin, grace_seconds=options["grace_seconds"],
                      max_result_bytes=settings.max_task_bytes) as handlers:
         if url is None:
@@ -55,3 +60,13 @@ def work(url: str | None, modules: tuple[str, ...], no_builtin: bool, name: str 
         address = url.rstrip("/").removesuffix("/api")
         return run_http_worker(address if "://" in address else f"http://{address}", handlers=handlers, name=name,
                                wait_seconds=wait_seconds, once=once, **options)
+
+
+OWN_HANDLERS = {"managed": "taskspool.jobs.managed", "tagged": "taskspool.jobs.tagged"}
+"""What workers on the queue of a door do beside the built-in types."""
+
+
+def own_handlers(queue: str, program: Exec, url: str | None, *, builtin: bool) -> tuple[str, ...]:
+    """The handlers that belong to ``queue``; none for a program, nor where the queue is behind a URL."""
+    module = OWN_HANDLERS.get(queue)
+    return (module,) if module is not None and url is None and builtin and not program.is_asked else ()

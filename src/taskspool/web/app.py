@@ -7,10 +7,13 @@ import logging
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flask import Flask, Request
+from flask import request as current_request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.routing import BaseConverter, MapAdapter, ValidationError
 from werkzeug.wrappers import Response
@@ -20,14 +23,20 @@ from taskspool.errors import TaskspoolError
 from taskspool.settings import Settings
 from taskspool.web import errors, guard, waiting
 from taskspool.web.bridge import TARGET
+from taskspool.web.compress import compressed
+from taskspool.web.dialect import Dialect
 from taskspool.web.errors import REQUEST_ID
-from taskspool.web.route import Route, quick_requests
+from taskspool.web.route import Route, body_limits, quick_requests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 IS_QUICK = "taskspool.is_quick"
 """Key in ``app.extensions`` of what says whether a request may run on the event loop."""
+BODY_LIMIT = "taskspool.body_limit"
+"""Key in ``app.extensions`` of what says how large the body of a request may be, if it may be larger than usual."""
+ROUTE = "taskspool.route"
+"""Key in the environ of the path of the route that answers, as it was declared."""
 PAGE_POLICY = "taskspool.page_policy"
 """Key in the environ by which a view asks for other headers than an API answer has (``page_headers``)."""
 MORE_HEADERS = "taskspool.more_headers"
@@ -49,24 +58,30 @@ access = logging.getLogger("taskspool.access")
 
 
 def build_app(name: str, settings: Settings, routes: Sequence[Route], *, pages: Collection[str] = (),
-              texts: re.Pattern[str] | None = None, explain_missing: Mapping[str, str] | None = None) -> Flask:
+              texts: re.Pattern[str] | None = None, explain_missing: Mapping[str, str] | None = None,
+              dialect: Dialect = Dialect(), observe: Observe | None = None) -> Flask:  # noqa: B008  # it is frozen
     """A Flask app with ``routes``, wrapped in everything a request passes before and after them.
 
     ``pages``: paths a link on another site may lead to. ``texts``: paths whose bodies may be plain text (see
-    ``guard.plain_json``). ``explain_missing``: path prefix -> text of a 404 below it.
+    ``guard.plain_json``). ``explain_missing``: path prefix -> text of a 404 below it. ``observe`` is told of every
+    answer: method, path as declared (None: no such path), status, seconds.
     """
-    app = _Flask(name, static_folder=None)
-    app.url_map.merge_slashes = app.url_map.strict_slashes = False
+    app = (_Flask if observe is None else _ObservedFlask)(name, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = dialect.slash is not None
     app.url_map.converters |= {"task_id": TaskId, "name": Name}
-    errors.handle_in(app, explain_missing or {})
+    errors.handle_in(app, explain_missing or {}, dialect.render)
     for route in routes:
-        app.add_url_rule(route.path, f"{route.method} {route.path}", route.view, methods=[route.method])
+        app.add_url_rule(route.path, f"{route.method} {route.path}", route.view, methods=[route.method],
+                         provide_automatic_options=None if dialect.options_status == 200 else False)
     takers = {route.path for route in routes if not route.is_safe}
-    _leave_out_head(app, {f"GET {path}" for path in takers})
+    _leave_out_head(app, {f"GET {route.path}" for route in routes if not (dialect.has_head and route.is_safe)})
     app.extensions[IS_QUICK] = quick_requests(routes, is_durable=settings.durability == "strict")
+    app.extensions[BODY_LIMIT] = body_limits(routes)
     trusted = frozenset(settings.cors_origins)
-    inner = waiting.in_thread(app.wsgi_app)
-    onion = dressed(guarded(preflighted(inner, trusted), guard.gates(settings, pages, takers, texts=texts)), trusted)
+    inner = preflighted(redirected(waiting.in_thread(app.wsgi_app), app, dialect), trusted)
+    gates = guard.gates(settings, pages, takers, texts=texts, takes=dialect.takes)
+    onion = dressed(compressed(guarded(inner, gates, dialect.render)), trusted, dialect, observe)
     app.wsgi_app = onion  # type: ignore[method-assign,assignment]  # Flask documents this as the place for middleware
     return app
 
@@ -76,6 +91,38 @@ def _leave_out_head(app: Flask, endpoints: Collection[str]) -> None:
     for rule in app.url_map.iter_rules():
         if rule.endpoint in endpoints and rule.methods is not None:
             rule.methods.discard("HEAD")
+
+
+def redirected(app: WSGIApplication, flask: Flask, dialect: Dialect) -> WSGIApplication:
+    """``app``, with the answers of ``dialect`` to OPTIONS, and to a path with a slash too many at its end."""
+    slash = dialect.slash
+    answers_options = dialect.options_status not in (None, 200)
+    if slash is None and not answers_options:
+        return app
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if slash is not None and path.endswith("/") and _methods_at(flask, environ, path.rstrip("/")):
+            target = environ["SCRIPT_NAME"] + quote(path.rstrip("/").encode("latin-1"))
+            query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
+            location = f"{guard.own_origin(environ)}{target}{query}"
+            return Response(status=slash(method), headers={"Location": location})(environ, start_response)
+        if answers_options and method == "OPTIONS" and (allowed := _methods_at(flask, environ, path)):
+            headers = {"Allow": ", ".join(sorted({*allowed, "OPTIONS"}))}
+            return Response(status=dialect.options_status, headers=headers)(environ, start_response)
+        return app(environ, start_response)
+
+    return call
+
+
+def _methods_at(flask: Flask, environ: WSGIEnvironment, path: str) -> Collection[str]:
+    """Which methods are answered at ``path``; none where there is nothing."""
+    adapter = MapAdapter(flask.url_map, environ["SERVER_NAME"], "/", "", environ["wsgi.url_scheme"], "/", "GET", "")
+    try:
+        text = path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return ()
+    return list(adapter.allowed_methods(text)) if text else ()
 
 
 class TaskId(BaseConverter):
@@ -132,7 +179,17 @@ class _Flask(Flask):
                           environ["wsgi.url_scheme"], request.path, request.method, environ.get("QUERY_STRING", ""))
 
 
-def guarded(app: WSGIApplication, gates: Iterable[guard.Gate]) -> WSGIApplication:
+class _ObservedFlask(_Flask):
+    """The same, which notes which route answers."""
+
+    def preprocess_request(self, *_: Any) -> None:
+        rule = current_request.url_rule
+        if rule is not None:
+            current_request.environ[ROUTE] = rule.rule
+
+
+def guarded(app: WSGIApplication, gates: Iterable[guard.Gate],
+            render: errors.Render = errors.render) -> WSGIApplication:
     """``app`` behind ``gates``: the first that raises answers in its stead."""
     gates = tuple(gates)
 
@@ -141,7 +198,7 @@ def guarded(app: WSGIApplication, gates: Iterable[guard.Gate]) -> WSGIApplicatio
             for gate in gates:
                 gate(environ)
         except TaskspoolError as error:
-            return errors.render(error, environ)(environ, start_response)
+            return render(error, environ)(environ, start_response)
         return app(environ, start_response)
 
     return call
@@ -164,15 +221,20 @@ def preflighted(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplicatio
     return call if trusted else app
 
 
-def dressed(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplication:
+Observe = Callable[[str, str | None, int, float], None]
+
+
+def dressed(app: WSGIApplication, trusted: frozenset[str], dialect: Dialect = Dialect(),  # noqa: B008  # it is frozen
+            observe: Observe | None = None) -> WSGIApplication:
     """``app`` with what every answer carries: request id, security headers, CORS where listed, a line in the log."""
-    make_id = _id_maker()
+    make_id = _any_id if dialect.echoes_request_id else _id_maker()
+    is_id = bool if dialect.echoes_request_id else _REQUEST_ID.fullmatch
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = environ.get(BEGAN) or time.perf_counter()
         environ[BEGAN] = began
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if given and _REQUEST_ID.fullmatch(given) else make_id()
+        request_id = given if given and is_id(given) else make_id()
         environ[REQUEST_ID] = request_id
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -181,8 +243,13 @@ def dressed(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplication:
             headers.extend(environ.get(MORE_HEADERS, ()))
             if trusted:
                 headers.extend(_cors(environ, trusted))
-            if access.isEnabledFor(logging.INFO) and not waiting.is_parked(environ):
-                _log(environ, status, began)
+            if dialect.timing_header is not None:
+                headers.append((dialect.timing_header, f"{time.perf_counter() - began:.3f}"))
+            if not waiting.is_parked(environ):
+                if observe is not None:
+                    observe(environ["REQUEST_METHOD"], environ.get(ROUTE), int(status[:3]), time.perf_counter() - began)
+                if access.isEnabledFor(logging.INFO):
+                    _log(environ, status, began, headers)
             return start_response(status, headers, exc_info)
 
         return app(environ, start)
@@ -192,6 +259,10 @@ def dressed(app: WSGIApplication, trusted: frozenset[str]) -> WSGIApplication:
 
 BEGAN = "taskspool.began"
 """Key of the instant (``time.perf_counter``) at which the request was first seen."""
+
+
+def _any_id() -> str:
+    return str(uuid.uuid4())
 
 
 def _id_maker() -> Callable[[], str]:
@@ -208,11 +279,13 @@ def _cors(environ: WSGIEnvironment, trusted: frozenset[str]) -> list[tuple[str, 
     return [("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED)]
 
 
-def _log(environ: WSGIEnvironment, status: str, began: float) -> None:
+def _log(environ: WSGIEnvironment, status: str, began: float, headers: list[tuple[str, str]]) -> None:
     """One line for one answer. What the client chose is written in ASCII, so that it cannot forge another line."""
     milliseconds = (time.perf_counter() - began) * 1000
     target = environ.get(TARGET) or environ["PATH_INFO"]
-    fields = {"request_id": environ[REQUEST_ID], "ms": round(milliseconds, 1),
+    length = next((value for name, value in headers if name == "Content-Length"), None)
+    fields = {"request_id": _plain(environ[REQUEST_ID]), "status": int(status[:3]), "ms": round(milliseconds, 1),
+              "bytes": None if length is None else int(length), "route": environ.get(ROUTE),
               "client": environ.get("REMOTE_ADDR", ""), "agent": _plain(environ.get("HTTP_USER_AGENT", ""))}
     message = f"{environ['REQUEST_METHOD']} {_plain(target)} {status[:3]}"
     record = access.makeRecord(access.name, logging.INFO, "", 0, message, (), None, extra={"fields": fields})

@@ -32,6 +32,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+BodyLimit = Callable[[str, str], int | None]
 
 BODY = "taskspool.body"
 """Key of the request's whole body (bytes) in the WSGI environ."""
@@ -60,14 +61,16 @@ log = logging.getLogger("taskspool.web")
 class Front:
     """ASGI application over the WSGI application ``app``.
 
-    ``is_quick(method, path)`` says whether a request runs inline. ``max_body_bytes`` is the largest body read.
+    ``is_quick(method, path)`` says whether a request runs inline. ``max_body_bytes`` is the largest body read, but for
+    requests that ``body_limit(method, path)`` knows a larger one of.
     """
 
     def __init__(self, app: WSGIApplication, *, is_quick: Callable[[str, str], bool], max_body_bytes: int,
-                 threads: int = POOL_THREADS) -> None:
+                 body_limit: BodyLimit = lambda _method, _path: None, threads: int = POOL_THREADS) -> None:
         self._app = app
         self.is_quick = is_quick if sys.platform != "win32" else _never
         self._max_body_bytes = max_body_bytes
+        self._body_limit = body_limit
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._parked: set[asyncio.Future[bool]] = set()
         self._is_stopping = False
@@ -136,7 +139,7 @@ class Front:
 
         Raises ConnectionResetError when the client left.
         """
-        limit = self._max_body_bytes
+        limit = self._body_limit(environ["REQUEST_METHOD"], environ["PATH_INFO"]) or self._max_body_bytes
         declared = int(environ.get("CONTENT_LENGTH") or 0)
         if declared > limit and (declared > limit + DRAIN_BYTES or "HTTP_EXPECT" in environ):
             environ[REFUSAL] = _too_large(limit)

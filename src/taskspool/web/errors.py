@@ -20,7 +20,7 @@ with ``type``, ``title``, ``status`` and ``detail`` beside it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
@@ -109,15 +109,18 @@ def render(error: TaskspoolError, environ: WSGIEnvironment) -> Response:
     return response
 
 
-def handle_in(app: Flask, explain_missing: Mapping[str, str]) -> None:
-    """Let ``app`` answer every error in this shape. ``explain_missing``: path prefix -> what a 404 below it says."""
+Render = Callable[[TaskspoolError, "WSGIEnvironment"], Response]
+
+
+def handle_in(app: Flask, explain_missing: Mapping[str, str], render: Render = render) -> None:
+    """Let ``app`` answer every error with ``render``. ``explain_missing``: path prefix -> what a 404 below it says."""
 
     def known(error: TaskspoolError) -> Response:
         return render(error, request.environ)
 
     def http(error: HTTPException) -> Response:
         response = render(from_http(error, explain_missing), request.environ)
-        if error.code == 405:
+        if response.status_code == 405:
             response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         return response
 

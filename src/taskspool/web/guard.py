@@ -30,15 +30,32 @@ _JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", 
 _TEXT_TYPE = re.compile(r"(?:text/plain|application/x-ndjson)\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
 
+def says_json(environ: WSGIEnvironment) -> bool:
+    """Whether the body is JSON in UTF-8, as its Content-Type says."""
+    content_type: str = environ.get("CONTENT_TYPE", "")
+    return content_type == "application/json" or _JSON_TYPE.fullmatch(content_type.strip()) is not None
+
+
+def says_json_or_nothing(environ: WSGIEnvironment) -> bool:
+    """The same; who names no Content-Type at all means JSON."""
+    return not environ.get("CONTENT_TYPE") or says_json(environ)
+
+
+def says_anything(_environ: WSGIEnvironment) -> bool:
+    """For clients that never said what they send. That no page of another site asks is then left to ``same_site``."""
+    return True
+
+
 def gates(settings: Settings, pages: Collection[str], takers: Collection[str] = (), *,
-          texts: re.Pattern[str] | None = None) -> tuple[Gate, ...]:
+          texts: re.Pattern[str] | None = None,
+          takes: Callable[[WSGIEnvironment], bool] = says_json) -> tuple[Gate, ...]:
     """All of them, in order. ``pages``: paths without side effects that a link on another site may lead to.
 
     ``takers``: paths whose GET takes something away. ``texts``: paths that take plain text and NDJSON too, from who
-    sends a ``Lease-Token``.
+    sends a ``Lease-Token``. ``takes``: see ``Dialect``.
     """
     return (refused_by_front, known_host(settings.allowed_hosts), same_site(settings.cors_origins, pages, takers),
-            plain_json(texts))
+            plain_json(texts, takes))
 
 
 def refused_by_front(environ: WSGIEnvironment) -> None:
@@ -119,8 +136,8 @@ def _follows_link(environ: WSGIEnvironment) -> bool:
             and environ.get("HTTP_SEC_FETCH_DEST") == "document")
 
 
-def plain_json(texts: re.Pattern[str] | None) -> Gate:
-    """A write with a body must say that it is JSON, in UTF-8, and not compressed.
+def plain_json(texts: re.Pattern[str] | None, takes: Callable[[WSGIEnvironment], bool] = says_json) -> Gate:
+    """A write with a body must say that it is JSON, in UTF-8 (or what else ``takes`` takes), and not compressed.
 
     A page of another site can send plain text without asking, but no header of its own: so ``texts`` want one.
     """
@@ -132,9 +149,9 @@ def plain_json(texts: re.Pattern[str] | None) -> Gate:
             raise UnsupportedMedia("compressed bodies are not accepted", field="Content-Encoding", rule="none")
         if not environ.get(BODY) and environ.get("CONTENT_LENGTH", "0") in ("", "0"):
             return
-        content_type: str = environ.get("CONTENT_TYPE", "")
-        if content_type == "application/json" or _JSON_TYPE.fullmatch(content_type.strip()):
+        if takes(environ):
             return
+        content_type: str = environ.get("CONTENT_TYPE", "")
         is_text = _TEXT_TYPE.fullmatch(content_type.strip()) is not None and environ.get("HTTP_LEASE_TOKEN")
         if is_text and texts is not None and texts.fullmatch(environ["PATH_INFO"]):
             return

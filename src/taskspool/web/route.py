@@ -49,6 +49,12 @@ class Route:
     replies: Mapping[int, tuple[str, type[BaseModel] | None]] = field(default_factory=dict)
     is_safe: bool = True
     is_documented: bool = True
+    path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Place in the path -> JSON Schema, for places that are no ``task_id``."""
+    body_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the body may be beside JSON: media type -> JSON Schema."""
+    max_body_bytes: int | None = None
+    """How large a body may be here, where it is more than elsewhere."""
 
 
 _PLACE = re.compile(r"<(?:([a-z_]+):)?[a-z_]+>")
@@ -68,6 +74,12 @@ def quick_requests(routes: Iterable[Route], *, is_durable: bool) -> Callable[[st
                 or any(pattern.fullmatch(asked) for pattern in others))
 
     return is_quick
+
+
+def body_limits(routes: Iterable[Route]) -> Callable[[str, str], int | None]:
+    """Says of (method, path) how many bytes its body may have; None: as many as anywhere."""
+    limits = {f"{route.method} {route.path}": route.max_body_bytes for route in routes if route.max_body_bytes}
+    return lambda method, path: limits.get(f"{method} {path}")
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -12,14 +12,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from taskspool.settings import Settings
-from taskspool.web.app import IS_QUICK
+from taskspool.web.app import BODY_LIMIT, IS_QUICK
 from taskspool.web.bridge import ENVELOPE_BYTES, Front
 from taskspool.web.lane import FastLane
 from taskspool.web.port import listen
@@ -48,8 +48,10 @@ class Serving:
         """Binds the port. Raises RefusedToStart."""
         self.sockets = listen(settings.host if host is None else host, settings.port if port is None else port)
         self.host, self.port = self.sockets[0].getsockname()[:2]
-        self._front = Front(app, is_quick=is_quick or cast("Flask", app).extensions[IS_QUICK],
-                            max_body_bytes=settings.max_task_bytes + ENVELOPE_BYTES)
+        extensions: Mapping[str, Any] = getattr(app, "extensions", {})
+        self._front = Front(app, is_quick=is_quick or extensions[IS_QUICK],
+                            max_body_bytes=settings.max_task_bytes + ENVELOPE_BYTES,
+                            body_limit=extensions.get(BODY_LIMIT, lambda _method, _path: None))
         self.protocol = type("Limited", (FastLane,), {"max_connections": allow_many_files()})
         self._server = _Server(_config(self._front, self.protocol), self._front)
 

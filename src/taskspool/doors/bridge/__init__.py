@@ -17,9 +17,10 @@ from taskspool.doors.bridge.routes import client_routes, control_routes, event_r
 from taskspool.doors.bridge.worker_views import WorkerViews
 from taskspool.engine.lifecycle import Queue
 from taskspool.settings import Settings
+from taskspool.web import docs
 from taskspool.web.app import build_app
 
-PAGES = frozenset({"/", "/docs"})
+PAGES = frozenset({"/"}) | docs.PAGES
 EXPLAIN_MISSING = {
     "/api/tasks/": "no task has this id: ids are lower-case UUIDs, as POST /api/tasks returns them",
     "/api/batches/": "no batch has this id: ids are lower-case UUIDs, as POST /api/batches returns them",

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from taskspool.doors.bridge import answers
 from taskspool.doors.bridge.overview_views import OverviewViews
 from taskspool.doors.bridge.replies import Replies, asked, text
-from taskspool.web.pages import files_in, files_view, swagger_files, swagger_page
+from taskspool.web.docs import docs_routes
+from taskspool.web.pages import files_in, files_view
 from taskspool.web.route import Parameter, Route, Work
 
 _MINUTES = Parameter("minutes", {"type": "integer", "minimum": 1, "maximum": 2_880, "default": 60},
@@ -34,9 +35,7 @@ def overview_routes(views: OverviewViews) -> list[Route]:
               replies=ok(answers.Inflight)),
         Route("GET", "/queues", views.queues, "The queues below this root", Work.SLOW, "overview",
               replies=ok(answers.QueueList)),
-        Route("GET", "/openapi.json", views.openapi, "This description", tag="overview", is_documented=False),
-        Route("GET", "/docs", swagger_page, "The description as a page", Work.SLOW, is_documented=False),
-        Route("GET", "/docs/<name>", files_view(swagger_files()), "", Work.SLOW, is_documented=False),
+        *docs_routes(views.description),
         Route("GET", "/assets/<name>", files_view(files_in(
             Path(__file__).parent / "assets", "page.css", "page.js", "mark.svg")), "", Work.SLOW, is_documented=False),
     ]

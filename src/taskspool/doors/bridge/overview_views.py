@@ -22,7 +22,6 @@ from taskspool.errors import StoreUnavailable
 from taskspool.settings import Settings
 from taskspool.web.openapi import describe
 from taskspool.web.pages import page
-from taskspool.web.reply import encode, reply_bytes
 from taskspool.web.route import Route
 from taskspool.web.version import installed_version
 
@@ -38,13 +37,12 @@ class OverviewViews(Asking):
     def __init__(self, queue: Queue, settings: Settings) -> None:
         super().__init__(queue, settings)
         self.endpoints: Mapping[str, str] = {}
-        self._description = b""
+        self._routes: Sequence[Route] = ()
         self.version = installed_version()
 
     def describe(self, routes: Sequence[Route]) -> None:
         """Tell the index and the description what there is."""
-        self._description = encode(describe(routes, title="taskspool bridge", version=self.version,
-                                            description=DESCRIPTION, tags=TAGS, error=ErrorAnswer))
+        self._routes = routes
         self.endpoints = {f"{route.method} {colon_path(route.path)}": route.summary
                           for route in routes if route.is_documented}
 
@@ -89,8 +87,9 @@ class OverviewViews(Asking):
             return {}
         return shapes.statistics_json(told, request.args.getlist("type"), request.args.getlist("group"))
 
-    def openapi(self) -> Response:
-        return reply_bytes(self._description)
+    def description(self) -> dict[str, Any]:
+        return describe(self._routes, title="taskspool bridge", version=self.version, description=DESCRIPTION,
+                        tags=TAGS, error=ErrorAnswer)
 
     def queues(self) -> Response:
         """Which queues there are below this root, whether they are served yet or not."""
