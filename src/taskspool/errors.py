@@ -19,7 +19,8 @@
     ├── LogOffset             416  lines of a log were left out; ``details`` names the ``next_offset``
     ├── IdempotencyConflict   422  the key was used before with another body
     ├── StoreUnavailable      503  the disk refused; nothing was acknowledged
-    │   └── StoreFull         507  no room left
+    │   ├── StoreFull         507  no room left
+    │   └── QueueFull         503  as many tasks wait as may
     ├── ServerUnreachable     503  (client) no answer from the bridge
     └── RefusedToStart        500  (start) a clear reason why this process does not begin its work
 
@@ -145,6 +146,12 @@ class StoreFull(StoreUnavailable):
     status = 507
 
 
+class QueueFull(StoreUnavailable):
+    """As many tasks wait as may (a bound that a door sets). Nothing was accepted; try again later."""
+
+    code = "QUEUE_FULL"
+
+
 class ServerUnreachable(TaskspoolError):
     code = "SERVER_UNREACHABLE"
     status = 503
@@ -159,7 +166,7 @@ BY_CODE: Mapping[str, type[TaskspoolError]] = {
     for error in (
         InvalidRequest, PayloadTooLarge, NotFound, TaskNotFound, BatchNotFound, QueueNotFound, WorkerNotFound,
         TaskNotClaimable, ResultPending, Conflict, LeaseLost, TaskCancelled, TaskFinished, NotRetryable, DuplicateTask,
-        LogOffset, IdempotencyConflict, StoreUnavailable, StoreFull,
+        LogOffset, IdempotencyConflict, StoreUnavailable, StoreFull, QueueFull,
     )
 }
 """Code on the wire -> class, for the client: it raises what the engine raised."""

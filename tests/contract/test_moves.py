@@ -10,7 +10,7 @@ import pytest
 from contract.candidates import BACKOFF_SECONDS, Candidate
 from contract.states import STATES, bring, everything, new, plant, state_of
 from taskspool.engine.lifecycle import Failure, Queue
-from taskspool.engine.task import TRANSITIONS, Lease, State, Task
+from taskspool.engine.task import TRANSITIONS, Lease, Priority, State, Task
 from taskspool.errors import (
     LeaseLost, NotRetryable, TaskCancelled, TaskFinished, TaskNotClaimable, TaskNotFound, TaskspoolError,
 )
@@ -47,6 +47,8 @@ def cancel_held(candidate: Candidate, queue: Queue, lease: Lease) -> None:
 
 ACTS: dict[str, Act] = {
     "promote": grow_due,
+    "promote, by a person": lambda candidate, queue, lease: queue.promote(lease.task_id),
+    "revise": lambda candidate, queue, lease: queue.revise(lease.task_id, priority=Priority.HIGH, percent=5),
     "claim": lambda candidate, queue, lease: queue.claim_one(lease.task_id, "w2"),
     "extend": lambda candidate, queue, lease: queue.extend(lease.task_id, lease.token),
     "complete": lambda candidate, queue, lease: queue.complete(lease.task_id, lease.token, {"n": 2}),
@@ -60,13 +62,19 @@ ACTS: dict[str, Act] = {
     "expire": fall_silent,
     "cancel": lambda candidate, queue, lease: queue.cancel(lease.task_id),
     "cancel, and its worker does not heed it": cancel_held,
+    "cancel, at once": lambda candidate, queue, lease: queue.cancel(lease.task_id, at_once=True),
     "retry": lambda candidate, queue, lease: queue.retry(lease.task_id),
+    "retry, without new attempts": lambda candidate, queue, lease: queue.retry(lease.task_id, keep_attempts=True),
     "prune": lambda candidate, queue, lease: queue.store.prune(candidate.clock.now() + timedelta(seconds=1)),
 }
 """A verb, and after a comma the circumstance in which it makes one of its other moves."""
 
 MOVES: list[tuple[str, State, State | None]] = [
     ("promote", State.SCHEDULED, State.READY),
+    ("promote, by a person", State.SCHEDULED, State.READY),
+    ("revise", State.SCHEDULED, State.SCHEDULED),
+    ("revise", State.READY, State.READY),
+    ("revise", State.CLAIMED, State.CLAIMED),
     ("claim", State.READY, State.CLAIMED),
     ("extend", State.CLAIMED, State.CLAIMED),
     ("complete", State.CLAIMED, State.DONE),
@@ -78,8 +86,13 @@ MOVES: list[tuple[str, State, State | None]] = [
     ("cancel", State.SCHEDULED, State.CANCELLED),
     ("cancel", State.READY, State.CANCELLED),
     ("cancel, and its worker does not heed it", State.CLAIMED, State.CANCELLED),
+    ("cancel, at once", State.SCHEDULED, State.CANCELLED),
+    ("cancel, at once", State.READY, State.CANCELLED),
+    ("cancel, at once", State.CLAIMED, State.CANCELLED),
     ("retry", State.DEAD, State.READY),
     ("retry", State.CANCELLED, State.READY),
+    ("retry, without new attempts", State.DEAD, State.READY),
+    ("retry, without new attempts", State.CANCELLED, State.READY),
     ("prune", State.DONE, None),
     ("prune", State.DEAD, None),
     ("prune", State.CANCELLED, None),
@@ -108,15 +121,21 @@ def test_a_legal_move_leaves_one_state_and_arrives_in_the_other(
     assert counts.results == int(target is not None and target.is_final)
 
 
+REFUSALS: dict[str, type[TaskspoolError]] = {
+    "claim": TaskNotClaimable, "cancel": TaskFinished, "retry": NotRetryable, "promote": NotRetryable,
+    "revise": TaskFinished,
+}
+
+
 def refusal(verb: str, source: State | None) -> type[TaskspoolError] | None:
     """What a verb is answered from a state it may not start from. None: it finds nothing to do."""
-    if verb.startswith(("promote", "expire", "prune")) or (verb == "cancel" and source is State.CANCELLED):
+    if verb in ("promote", "expire", "prune") or (verb.startswith("cancel") and source is State.CANCELLED):
         return None
     if source is None:
         return LeaseLost if verb.startswith("fail,") else TaskNotFound
     if verb in ("complete", "fail") and source is State.CANCELLED:
         return TaskCancelled
-    return {"claim": TaskNotClaimable, "cancel": TaskFinished, "retry": NotRetryable}.get(verb, LeaseLost)
+    return REFUSALS.get(verb.partition(",")[0], LeaseLost)
 
 
 OTHER_WAYS = ("fail, to be tried later", "cancel, and its worker does not heed it")

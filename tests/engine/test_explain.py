@@ -152,3 +152,24 @@ def test_times_in_words() -> None:
     assert at(later(86_400), NOW) == "2026-05-05 12:00:00 UTC"
     assert [span(later(seconds), NOW) for seconds in (-1, 2.5, 90, 90_000)] == [
         "now", "in 2.5 s", "in 1 min 30 s", "in 1 d 1 h"]
+
+
+def test_what_people_did_to_it_is_told() -> None:
+    """Who promoted it, and who changed what; a revision hides nothing of what came before."""
+    failed = Step("fail", NOW, State.SCHEDULED, "bob", 1, NOW, "no disk")
+    revised = Step("revise", later(1), State.SCHEDULED, "ann", reason="priority normal to high")
+    waits = replace(TASK, attempts=1, not_before=later(60), history=(failed, revised))
+    told = said(Snapshot(waits, State.SCHEDULED, NOW))
+    assert "It failed, and is tried again" in told.summary
+    assert "no disk" in all_of(told)
+    assert "ann changed it at 12:00:01 UTC: priority normal to high." in told.sentences
+    promoted = replace(TASK, history=(Step("promote", NOW, State.READY, "ann", reason="now"),))
+    told = said(Snapshot(promoted, State.READY, NOW))
+    assert "ann had it start without its wait at 12:00:00 UTC: now." in told.sentences
+
+
+def test_crashes_that_count_are_told_as_attempts() -> None:
+    """Of so many as its retries allow, whatever the limit of the queue."""
+    task = replace(TASK, crashes=2, max_retries=5, options=Options(crashes_count=True))
+    told = said(Snapshot(task, State.READY, NOW))
+    assert "2 of at most 6 workers died or fell silent while running it." in told.sentences

@@ -67,7 +67,8 @@ def written_in_place() -> None:
 @variant
 def result_after_the_move() -> None:
     """The task goes to done first, its result is written after: a crash between leaves a task done without one."""
-    def finish(self: FileStore, lease: Lease, task: Task | None, result: Any, *, expired: Any = None) -> Any:
+    def finish(self: FileStore, lease: Lease, task: Task | None, result: Any, *, seen: Any = None,
+               expired: Any = None) -> Any:
         path = self._place.lease_path(lease)
         with self._place.moves.of(lease.task_id):
             self._check_held(path, lease, expired)

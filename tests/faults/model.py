@@ -33,6 +33,8 @@ class Entry:
     crashes: int = 0
     not_before: datetime | None = None
     counts_from: datetime | None = None
+    lined_up_at: datetime | None = None
+    priority: int | None = None
     token: str = ""
     lease_seconds: int = 0
     beats: int = 0
@@ -50,7 +52,8 @@ class Entry:
     @property
     def rank(self) -> tuple[int, datetime, str]:
         """Lower is claimed first."""
-        return -int(self.new.priority), self.created_at, self.id
+        priority = self.new.priority if self.priority is None else self.priority
+        return -int(priority), self.lined_up_at or self.created_at, self.id
 
     @property
     def ends_at(self) -> datetime | None:
@@ -149,10 +152,20 @@ class Model:
             entry.state = "scheduled"   # also for no time at all: the next sweep brings it back
             entry.not_before = entry.not_before or self._clock.now()
 
-    def retry(self, entry: Entry) -> None:
+    def retry(self, entry: Entry, *, keeps: bool) -> None:
         self.wait(entry, 0)
-        entry.result, entry.attempts, entry.crashes = None, 0, 0
-        entry.counts_from = self._clock.now()
+        entry.result, entry.attempts, entry.crashes = None, entry.attempts if keeps else 0, 0
+        entry.counts_from = entry.lined_up_at = self._clock.now()
+
+    def promote(self, entry: Entry, *, uses: bool) -> None:
+        entry.state, entry.not_before, entry.lined_up_at = "ready", None, self._clock.now()
+        entry.attempts += uses
+
+    def revise(self, entry: Entry, priority: int | None, percent: float | None) -> None:
+        """A sign of life, too, for who holds it."""
+        entry.priority = entry.priority if priority is None else priority
+        entry.percent = entry.percent if percent is None else percent
+        entry.beats += 1
 
     def prune(self, before: datetime) -> int:
         pruned = [entry for entry in self.of(*FINAL) if entry.result and entry.result[3] < before]

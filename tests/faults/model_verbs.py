@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from faults.model import WAITING
+from faults.model import FINAL, WAITING
 from faults.model_walk import TYPES, Walk
 from taskspool.clock import to_text
 from taskspool.engine.lifecycle import Failure
-from taskspool.engine.task import NewTask
+from taskspool.engine.task import NewTask, Priority
 from taskspool.errors import NotFound, TaskspoolError
 
 # -- nowhere -> ready, scheduled -----------------------------------------------------------------------------------
@@ -201,13 +201,16 @@ def finish_without_token(walk: Walk) -> None:
 
 def cancel(walk: Walk) -> None:
     task_id = walk.any_id()
-    told = walk.ask(lambda: walk.queue.cancel(task_id, by="me").state.value)
+    at_once = walk.dice.random() < 0.4
+    told = walk.ask(lambda: walk.queue.cancel(task_id, by="me", at_once=at_once).state.value)
     entry = walk.model.tasks.get(task_id)
     if entry is None or entry.state in ("done", "dead"):
         walk.same(told, "TaskFinished" if entry else "TaskNotFound", task_id)
         return
     if entry.state in WAITING:
         walk.model.finish(entry, "cancelled", None, None)
+    elif at_once and entry.state == "claimed":
+        walk.model.finish(entry, "cancelled", None, entry.token)
     entry.is_cancel_asked = entry.state == "claimed"
     walk.same(told, entry.state, task_id)
     walk.compare(task_id)
@@ -215,7 +218,10 @@ def cancel(walk: Walk) -> None:
 
 def retry(walk: Walk) -> None:
     task_id = walk.any_id()
-    told = walk.ask(lambda: walk.queue.retry(task_id, by="me").state.value)
+    keeps = walk.dice.random() < 0.4
+    walk.tell()
+    told = walk.ask(lambda: walk.queue.retry(task_id, by="me", keep_attempts=keeps).state.value)
+    walk.tell()
     entry = walk.model.tasks.get(task_id)
     if entry is None or entry.state not in ("dead", "cancelled"):
         walk.same(told, "NotRetryable" if entry else "TaskNotFound", task_id)
@@ -223,7 +229,36 @@ def retry(walk: Walk) -> None:
         walk.same(told, "DuplicateTask", task_id)
     else:
         walk.same(told, "ready", task_id)
-        walk.model.retry(entry)
+        walk.model.retry(entry, keeps=keeps)
+    walk.compare(task_id)
+
+
+def promote(walk: Walk) -> None:
+    task_id, uses = walk.any_id(), walk.dice.random() < 0.5
+    walk.tell()
+    told = walk.ask(lambda: walk.queue.promote(task_id, by="me", uses_attempt=uses).state.value)
+    walk.tell()
+    entry = walk.model.tasks.get(task_id)
+    if entry is None or entry.state != "scheduled":
+        walk.same(told, "NotRetryable" if entry else "TaskNotFound", task_id)
+    else:
+        walk.same(told, "ready", task_id)
+        walk.model.promote(entry, uses=uses)
+    walk.compare(task_id)
+
+
+def revise(walk: Walk) -> None:
+    task_id, percent = walk.any_id(), walk.dice.choice((None, 5.0, 95.0))
+    priority = walk.dice.choice((None, *Priority))
+    walk.tell()
+    told = walk.ask(lambda: walk.queue.revise(task_id, priority=priority, percent=percent, by="me").state.value)
+    walk.tell()
+    entry = walk.model.tasks.get(task_id)
+    if entry is None or entry.state in FINAL:
+        walk.same(told, "TaskFinished" if entry else "TaskNotFound", task_id)
+    else:
+        walk.same(told, entry.state, f"{task_id} {priority}")
+        walk.model.revise(entry, priority, percent)
     walk.compare(task_id)
 
 
@@ -274,7 +309,8 @@ VERBS: dict[str, Callable[[Walk], None]] = {
     "enqueue": enqueue, "enqueue with a key": enqueue_with_key, "enqueue many": enqueue_many, "drop": drop,
     "claim": claim, "claim one": claim_one, "extend": extend, "complete": complete, "fail": fail, "release": release,
     "finish without token": finish_without_token, "cancel": cancel, "retry": retry, "pause": pause, "resume": resume,
-    "prune": prune, "pass time": pass_time, "sweep": Walk.sweep, "look": look, "restart": Walk.restart,
+    "promote": promote, "revise": revise, "prune": prune,
+    "pass time": pass_time, "sweep": Walk.sweep, "look": look, "restart": Walk.restart,
 }
 """Every verb there is; one that the queue learns is a line here, and a method of the model."""
 WEIGHTS = {"enqueue": 5.0, "claim": 8.0, "sweep": 5.0, "pass time": 4.0, "pause": 0.3, "resume": 1.5, "prune": 0.2,

@@ -91,10 +91,23 @@ class Walk:
         eventually(has_come, 3, why=f"the model says {entry}")
 
     def look(self) -> None:
-        """Until this process has everything in its line that can be claimed: the look may go on behind its back."""
+        """Until this process has everything in its line that can be claimed, in its order: the look may go on behind
+        its back, and what the other one revised is told by the index."""
         self.sweep()
-        for entry in self.model.claimable(None):
-            eventually(lambda: self.queue.store.position(entry.id) or self.queue.counts() is None)  # noqa: B023
+        wanted = [entry.id for entry in self.model.claimable(None)]
+        eventually(lambda: self._in_line(wanted) == wanted or self.queue.sweep() is None,
+                   why=f"the model says {wanted}")
+
+    def _in_line(self, ids: list[str]) -> list[str]:
+        """Those of ``ids`` that this process knows, in the order of claiming."""
+        places = {task_id: place for task_id in ids if (place := self.queue.store.position(task_id)) is not None}
+        return sorted(places, key=lambda task_id: places[task_id])
+
+    def tell(self) -> None:
+        """The index knows all that was done until now. What two processes tell it is put in order by the clock, which
+        stands still here, or jumps; so what changes a waiting task is told before anything else comes."""
+        for queue in self.queues:
+            queue.store.index.last_event_id()
 
     def restart(self) -> None:
         self.queue.close()
@@ -146,6 +159,7 @@ class Walk:
             return
         task = found.task
         self.agree((task.attempts, task.crashes, task.checkpoint), (entry.attempts, entry.crashes, entry.checkpoint))
+        self.agree(-int(task.priority), entry.rank[0])
         if entry.state not in FINAL:
             self.agree(task.progress and task.progress.percent, entry.percent)
         if entry.state in WAITING:
@@ -163,6 +177,7 @@ class Walk:
             self.compare(task_id)
         wanted = [len(self.model.of(state.value)) for state in State]
         eventually(lambda: self._numbers() == wanted, why=f"the model counts {wanted}, the queue {self._numbers()}")
+        self.tell()
         fresh = self._open()
         for state in State:
             ids = sorted(snapshot.task.id for snapshot in fresh.listing(state, limit=10_000))

@@ -29,7 +29,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "src" / "taskspool" / "engine"
-MODULES = ("arrivals", "taking", "cancels", "file_store", "endings", "seal", "keys", "batches")
+MODULES = ("arrivals", "taking", "cancels", "file_store", "endings", "rewriting", "steering", "seal", "keys",
+           "batches")
 TESTS = {
     "seal": ["tests/engine/test_seal.py", "tests/engine/test_documents.py"],
     "keys": ["tests/contract/test_keys.py", "tests/contract/test_unique.py"],

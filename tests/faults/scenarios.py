@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from faults import scenarios_of_ends
+from faults import scenarios_of_ends, scenarios_of_steering
 from faults.stage import LEASE_SECONDS, Scenario, Stage, foreign, held, held_with_retry, ready
 from taskspool.engine.lifecycle import Failure
 from taskspool.engine.task import NewTask, Priority
@@ -199,5 +199,6 @@ SCENARIOS = [
     Scenario("first start", submit, kills_the_start_too=True),
     Scenario("recovery", nothing, _wreck, kills_the_start_too=True),
     *scenarios_of_ends.SCENARIOS,
+    *scenarios_of_steering.SCENARIOS,
 ]
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

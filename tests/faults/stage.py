@@ -13,6 +13,8 @@ their number in ``data["n"]``, so that they are known by it even if nobody was t
     ("waits", id, attempts)       acknowledged: given back, with so many failed attempts
     ("later", id)                 acknowledged: it waits, and its time has not come
     ("retrying", id)              it is finished, or waits again
+    ("promoting", id)             it waits for its time, or is ready
+    ("promoted", id)              acknowledged: it is ready
     ("either", id)                it may be anywhere from now on
     ("pruned", id)                acknowledged: gone
     ("asks", key, n)              this key is about to be used for this task
@@ -20,7 +22,7 @@ their number in ``data["n"]``, so that they are known by it even if nobody was t
     ("batch", n, ...)             these tasks come together or not at all
     ("record", n, ...)            they come as a batch that is found again
     ("owns", unique key, id)      acknowledged: an unfinished task has this unique key
-    ("setting", what, value)      "checkpoint <id>" or "paused" is about to have this value
+    ("setting", what, value)      "checkpoint <id>", "priority <id>" or "paused" is about to have this value
     ("set", what, value)          acknowledged: it has
     ("run", id)                   somebody outside took it and may never answer
     ("pruning", id)               may be gone from now on

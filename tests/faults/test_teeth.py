@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from contract import test_pause
+from contract import test_pause, test_steering
 from contract.candidates import FileCandidate
 from engine import test_foreign_workers, test_presence
 from fake_clock import FakeClock
-from faults import broken_ends, test_bit_flips, test_disk_errors, test_interleavings, test_interleavings_of_ends, \
-    test_sync_order
+from faults import broken_ends, broken_steering, test_bit_flips, test_disk_errors, test_interleavings, \
+    test_interleavings_of_ends, test_interleavings_of_steering, test_sync_order
 from faults.broken import BROKEN
 from faults.crashes import kill_and_judge, prepare
 from faults.forks import Report, forked, needs_fork
@@ -148,6 +148,18 @@ TRAPS: dict[str, Trap] = {
         test_presence.test_a_damaged_epoch_does_not_keep_the_queue_closed, content=b"x"),
     "the_index_is_the_truth": killing("submit"),
     "a_paused_task_is_claimed_by_its_number": running(test_pause.test_a_paused_type_is_passed_over),
+    "a_revision_is_written_over_what_waits": running(
+        test_interleavings_of_steering
+        .test_a_task_that_is_claimed_while_it_is_revised_is_revised_in_its_workers_hand),
+    "a_revision_that_dies_half_way_counts_as_a_run": killing("revise what waits"),
+    "a_revision_believes_what_it_saw": running(
+        test_interleavings_of_steering.test_a_revision_is_not_undone_by_the_holder, name="fail"),
+    "a_revision_that_fails_half_way_stays_held": refusing("revise what waits"),
+    "a_promotion_is_acknowledged_before_it_is_on_the_disk": ordering("promote by hand"),
+    "a_cancel_at_once_only_asks": killing("cancel at once"),
+    "a_cancel_at_once_takes_any_end_for_its_own": running(
+        test_interleavings_of_steering.test_a_cancel_at_once_cannot_come_between_a_finish),
+    "a_retried_task_jumps_the_line": running(test_steering.test_a_retried_task_is_the_last_of_its_priority),
 }
 
 
@@ -172,6 +184,7 @@ def caught(name: str | None, trap: Trap, folder: Path) -> list[str]:
 def test_every_broken_protocol_has_its_trap() -> None:
     """None is left out, and there are enough of them to mean something."""
     assert broken_ends.__doc__
+    assert broken_steering.__doc__
     assert TRAPS.keys() == BROKEN.keys()
     assert len(TRAPS) >= 40
 

@@ -18,7 +18,7 @@ from taskspool.engine.history import SELF
 from taskspool.engine.layout import parse_claim
 from taskspool.engine.lifecycle import Queue
 from taskspool.engine.options import Options
-from taskspool.engine.task import NewTask, Snapshot, State
+from taskspool.engine.task import NewTask, Priority, Snapshot, State
 from taskspool.errors import NotFound
 from taskspool.settings import Settings
 
@@ -37,7 +37,8 @@ def queue_on(root: Path, clock: FakeClock) -> Queue:
 
 MAY_BE: Mapping[str, Collection[State]] = {
     "cancelled": (State.CANCELLED,), "wanted": (State.CANCELLED,), "later": (State.SCHEDULED, State.CANCELLED),
-    "retrying": (State.DEAD, State.CANCELLED, State.READY),
+    "retrying": (State.DEAD, State.CANCELLED, State.READY), "promoting": (State.SCHEDULED, State.READY),
+    "promoted": (State.READY,),
 }
 
 
@@ -65,7 +66,7 @@ class Story:
                 self.runs.setdefault(rest[0], set()).add(rest[1] if kind == "claimed" else kind)
                 self.fate[rest[0]] = (kind, rest[-1])
             elif kind in ("done", "dead", "waits", "pruned", "cancelled", "wanted", "later", "retrying",
-                          "either"):
+                          "either", "promoting", "promoted"):
                 self.fate[rest[0]] = (kind, rest[-1])
             elif kind == "setting":
                 self.values.setdefault(rest[0], [None]).append(rest[1])
@@ -217,6 +218,9 @@ class Verdict:
                 pauses = queue.paused()
                 value: Any = [pauses.queue is not None, sorted(pauses.types)]
                 allowed = [one or [False, []] for one in allowed]
+            elif kind == "priority":
+                value = int(queue.task(task_id).task.priority)
+                allowed = [int(Priority.NORMAL) if one is None else one for one in allowed]
             else:
                 value = queue.task(task_id).task.checkpoint
             if value not in allowed:

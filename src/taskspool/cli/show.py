@@ -19,6 +19,7 @@ from taskspool.engine.task import State
 VERBS: Mapping[str, str] = {
     "enqueue": "submitted", "adopt": "found", "promote": "due", "claim": "begun", "complete": "done", "fail": "failed",
     "release": "given back", "expire": "lost", "cancel": "cancelled", "retry": "retried",
+    "revise": "changed",
 }
 """What happened, as a person says it."""
 

@@ -22,9 +22,9 @@ from dataclasses import replace
 from typing import Any
 
 from taskspool.clock import Clock, to_text
-from taskspool.engine.history import SELF, ended, uncounted
+from taskspool.engine.history import ANONYMOUS, SELF, ended, uncounted
 from taskspool.engine.layout import of_nobody
-from taskspool.engine.store import Expired, Store
+from taskspool.engine.store import Expired, Overtaken, Store
 from taskspool.engine.task import CancelRequest, Claim, Lease, Result, Snapshot, State, SweepReport, Task
 from taskspool.errors import (
     LeaseLost, PayloadTooLarge, StoreFull, StoreUnavailable, TaskNotClaimable, TaskNotFound,
@@ -70,7 +70,7 @@ class Endings:
         when there is no room for it on the disk: the next sweep tries again."""
         try:
             return end(*given)
-        except (LeaseLost, TaskNotFound, TaskNotClaimable, StoreFull):
+        except (LeaseLost, TaskNotFound, TaskNotClaimable, StoreFull, Overtaken):
             return None
         except StoreUnavailable as error:
             refused.append(error)
@@ -98,18 +98,22 @@ class Endings:
     def _expire(self, expired: Expired) -> State:
         """Claimed -> ready, or dead (poison) when it took ``max_crashes`` workers with it."""
         task, lease = expired.claim.task, expired.claim.lease
-        if not uncounted(task, lease) and task.crashes < self._max_crashes:
+        if not uncounted(task, lease) and not self._is_poison(task):
             return self._put_back(expired)
         message = f"worker {lease.worker} died or fell silent during attempt {lease.attempt}"
         crashed = replace(task, crashes=task.crashes + uncounted(task, lease), not_before=None,
                           delay_seconds=None, progress=None, last_error=message)
-        if crashed.crashes >= self._max_crashes:
+        if self._is_poison(crashed):
             end = f"given up: {crashed.crashes} workers died or fell silent while running it; {message}"
             self._bury(expired.claim, crashed, end, expired)
             return State.DEAD
         crashed = ended(crashed, "expire", self._clock.now(), State.READY, lease, message)
         self._store.requeue(lease, crashed, expired=expired)
         return State.READY
+
+    def _is_poison(self, task: Task) -> bool:
+        """Whether it took too many workers with it: more than the queue, or its own retries, allow."""
+        return task.is_spent if task.options.crashes_count else task.crashes >= self._max_crashes
 
     def _put_back(self, expired: Expired) -> State:
         """Claimed -> ready, scheduled: it was taken to be ended and never run, or its file counts this run already:
@@ -129,22 +133,23 @@ class Endings:
         task, lease = claim.task, claim.lease
         message = f"attempt {lease.attempt} took longer than its timeout of {task.options.timeout_seconds:g} s"
         failed = replace(task, attempts=task.attempts + uncounted(task, lease), progress=None, last_error=message)
-        if failed.attempts > failed.max_retries:
-            self._bury(claim, failed, f"given up: {message}")
+        if failed.is_spent:
+            self._bury(claim, failed, f"given up: {message}", seen=task)
             return State.DEAD
         now = self._clock.now()
         failed = failed.waiting(max(self._wait_of(failed), STOPPING_SECONDS), now)
         if uncounted(task, lease):
             failed = ended(failed, "expire", now, State.SCHEDULED, lease, message)
-        self._store.requeue(lease, failed)
+        self._store.requeue(lease, failed, seen=task)
         return State.SCHEDULED
 
-    def _bury(self, claim: Claim, task: Task | None, message: str, expired: Expired | None = None) -> None:
+    def _bury(self, claim: Claim, task: Task | None, message: str, expired: Expired | None = None, *,
+              seen: Task | None = None) -> None:
         lease = claim.lease
         token = of_nobody(lease.token)  # its holder did not write it: a late finish of its is refused like any other
         result = Result(lease.task_id, lease.worker, "error", None, self._clock.now(), message, lease.attempt, token,
                         lease.claimed_at)
-        self._store.finish(lease, task, result, expired=expired)
+        self._store.finish(lease, task, result, seen=seen, expired=expired)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -237,6 +242,24 @@ class Endings:
             return None
         self.finish_cancelled(lease, request)
         return State.CANCELLED
+
+    def cancel_running(self, task_id: str, request: CancelRequest, *, at_once: bool) -> bool:
+        """Claimed -> claimed, and marked; or (``at_once``, and one that an old program popped, which cannot be told)
+        -> cancelled. False when it has moved on."""
+        lease = self._store.lease_of(task_id)
+        try:
+            if lease is not None and (at_once or not lease.token):
+                return self.finish_cancelled(lease, request).state is State.CANCELLED  # else its holder was faster
+            if lease is not None:
+                self._store.request_cancel(lease, request)
+        except LeaseLost:
+            return False
+        return lease is not None
+
+    def heed_cancel(self, lease: Lease) -> Result:
+        """The worker has let go of a task somebody wants cancelled."""
+        request = self._store.cancel_request(lease.task_id) or CancelRequest(ANONYMOUS, None, self._clock.now())
+        return self.finish_cancelled(lease, request)
 
     def cancel_waiting(self, task_id: str, request: CancelRequest) -> Result:
         """Scheduled, ready -> cancelled. Raises TaskNotFound, TaskNotClaimable."""

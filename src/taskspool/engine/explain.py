@@ -70,7 +70,7 @@ def explain(snapshot: Snapshot, story: Sequence[Step], facts: Facts) -> Explanat
 
 
 def _scheduled(snapshot: Snapshot, story: Sequence[Step], facts: Facts) -> Explanation:
-    task, last = snapshot.task, story[-1]
+    task, last = snapshot.task, _last_move(story)
     until = task.not_before or facts.now
     when = at(until, facts.now)
     if last.verb == "release":
@@ -127,13 +127,22 @@ def _workers(facts: Facts) -> list[str]:
 def _grounds(task: Task, story: Sequence[Step], facts: Facts) -> list[str]:
     """What came before, and what would end its waiting."""
     told = [f"It was submitted by {task.requester} at {at(task.created_at, facts.now)}."]
-    if story[-1].verb in ("fail", "expire", "release", "retry"):
-        told.append(_ending(story[-1], task, facts.now))
+    last = _last_move(story)
+    if last.verb in ("fail", "expire", "release", "retry", "promote"):
+        told.append(_ending(last, task, facts.now))
+    if story[-1].verb == "revise":
+        told.append(f"{story[-1].worker} changed it at {at(story[-1].at, facts.now)}: {_short(story[-1].reason)}.")
     if task.crashes:
-        told.append(f"{task.crashes} of at most {facts.max_crashes} workers died or fell silent while running it.")
+        most = task.max_retries + 1 if task.options.crashes_count else facts.max_crashes
+        told.append(f"{task.crashes} of at most {most} workers died or fell silent while running it.")
     if task.deadline is not None:
         told.append(f"It is given up if it still waits at {at(task.deadline, facts.now)}.")
     return told
+
+
+def _last_move(story: Sequence[Step]) -> Step:
+    """What brought it where it is: a revision moves nothing."""
+    return next(step for step in reversed(story) if step.verb != "revise")
 
 
 def _ending(step: Step, task: Task, now: datetime) -> str:
@@ -142,6 +151,8 @@ def _ending(step: Step, task: Task, now: datetime) -> str:
     when = at(step.at, now)
     if step.verb == "retry":
         return f"{step.worker} had it tried anew at {when}{why}."
+    if step.verb == "promote":
+        return f"{step.worker} had it start without its wait at {when}{why}."
     if step.verb == "release":
         return f"{step.worker} gave it back at {when}{why}; that cost no attempt."
     attempt = "" if step.attempt is None else f"Attempt {step.attempt} "
@@ -239,8 +250,8 @@ def _finished(snapshot: Snapshot, facts: Facts) -> Explanation:
 
 
 def _attempts(task: Task) -> int:
-    """How many attempts it has, with those that a crash ended, which cost none."""
-    return task.max_retries + 1 + task.crashes
+    """How many attempts it has, with those that a crash ended, if they cost none."""
+    return task.max_retries + 1 + (0 if task.options.crashes_count else task.crashes)
 
 
 def _because(note: CancelRequest) -> str:

@@ -25,7 +25,6 @@ from taskspool.engine.documents import (
     result_document, task_document,
 )
 from taskspool.engine.events import Change
-from taskspool.engine.housekeeping import Housekeeping
 from taskspool.engine.index import Index
 from taskspool.engine.intake import Intake
 from taskspool.engine.layout import FOLDER_OF, claim_name
@@ -34,23 +33,23 @@ from taskspool.engine.place import Place
 from taskspool.engine.presence import Presence
 from taskspool.engine.reading import Reading
 from taskspool.engine.recorder import Recorder
-from taskspool.engine.store import Expired, IdempotencyKey
+from taskspool.engine.rewriting import Rewriting
+from taskspool.engine.store import Expired, IdempotencyKey, Overtaken
 from taskspool.engine.taking import Taking
 from taskspool.engine.upkeep import Upkeep
 from taskspool.engine.task import (
-    CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, SweepReport, Task,
+    CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, Step, SweepReport, Task,
 )
-from taskspool.errors import (
-    LeaseLost, NotRetryable, StoreFull, TaskCancelled,
-)
+from taskspool.errors import LeaseLost, StoreFull, TaskCancelled
 from taskspool.settings import Settings
 
 log = logging.getLogger("taskspool.store")
 
+_LETS_GO = ("fail", "expire", "release")
 _ENDS = {State.DONE: "complete", State.DEAD: "fail", State.CANCELLED: "cancel"}
 
 
-class FileStore(Housekeeping):
+class FileStore(Rewriting):
     """Implements ``store.Store`` on the folder of ``settings``."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -143,7 +142,7 @@ class FileStore(Housekeeping):
     # -- claimed -> claimed --------------------------------------------------------------------------------------
 
     @in_need
-    def extend(self, lease: Lease, task: Task | None) -> None:
+    def extend(self, lease: Lease, task: Task | None, *, seen: Task | None = None, step: Step | None = None) -> None:
         path = self._place.lease_path(lease)
         contents = [] if task is None else [task_document(task, self._place.max_file_bytes)]
         try:
@@ -151,6 +150,7 @@ class FileStore(Housekeeping):
                 self._check_held(path, lease, None)  # an expiry under way ends first: then the beat is refused
                 if document and files.exists(self._place.result_path(lease.task_id)):
                     raise _lost(lease)  # finished: its claim is on the way to done, and must not be written anew
+                self._check_seen(path, lease, seen)
                 for content in document:
                     files.move(content, path)  # the instant: the new content, and a sign of life, in one
                 if not document:
@@ -158,13 +158,15 @@ class FileStore(Housekeeping):
         except FileNotFoundError:
             raise _lost(lease) from None
         if task is not None:
-            self._recorder.note(Change("extend", lease.task_id, State.CLAIMED, self._clock.now(), task, None,
-                                       lease.worker, lease.attempt))
+            verb, worker, reason = ("extend", lease.worker, None) if step is None else (step.verb, step.worker, None)
+            self._recorder.note(Change(verb, lease.task_id, State.CLAIMED, self._clock.now(), task, None, worker,
+                                       lease.attempt, reason))
 
     # -- claimed -> done, dead, cancelled ------------------------------------------------------------------------
 
     @in_need
-    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> Result:
+    def finish(self, lease: Lease, task: Task | None, result: Result, *, seen: Task | None = None,
+               expired: Expired | None = None) -> Result:
         contents = [result_document(result, self._place.max_bytes)]
         if task is not None:
             contents.append(task_document(task, self._place.max_file_bytes))
@@ -175,6 +177,7 @@ class FileStore(Housekeeping):
                 self._refuse_cancelled(lease, result.state)
                 if document and files.exists(self._place.result_path(lease.task_id)):
                     raise FileExistsError  # its claim is on the way to done, and must not be written anew
+                self._check_seen(path, lease, seen)
                 for content in document:
                     files.move(content, path)
                 self._place.publish(reply, self._place.result_path(lease.task_id))  # the instant: the task is finished
@@ -218,20 +221,28 @@ class FileStore(Housekeeping):
         if expired is not None and number[1] != expired.seen:
             raise _lost(lease)
 
+    def _check_seen(self, path: str, lease: Lease, seen: Task | None) -> None:
+        """Holding the task's lock: its content is the one that the new one was made from. Raises Overtaken."""
+        if seen is not None and self._reading.task_at(path, lease.task_id) != seen:
+            raise Overtaken(f"task {lease.task_id} was revised this moment; try again", task_id=lease.task_id)
+
     # -- claimed -> ready, scheduled -----------------------------------------------------------------------------
 
-    def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
+    def requeue(self, lease: Lease, task: Task | None, *, seen: Task | None = None,
+                expired: Expired | None = None) -> None:
         state = State.READY if task is None or task.not_before is None else State.SCHEDULED
-        self._let_go(lease, task, state, expired)
+        self._let_go(lease, task, state, seen, expired)
         self._claims.remove(lease)
         self._place.sync(FOLDER_OF[state])
         self._intake.came_back(lease.task_id, state)
-        step = task.history[-1] if task is not None and task.history else None
+        steps = task.history[-1:] if task is not None else ()
+        step = next((one for one in steps if one.verb in _LETS_GO), None)  # else it is put back as it was
         self._recorder.note(Change("release" if step is None else step.verb, lease.task_id, state, self._clock.now(),
                                    task, None, lease.worker, lease.attempt, None if step is None else step.reason))
 
     @in_need
-    def _let_go(self, lease: Lease, task: Task | None, state: State, expired: Expired | None) -> None:
+    def _let_go(self, lease: Lease, task: Task | None, state: State, seen: Task | None,
+                expired: Expired | None) -> None:
         contents = [] if task is None else [task_document(task, self._place.max_file_bytes)]
         path, target = self._place.lease_path(lease), self._place.task_path(state, lease.task_id)
         try:
@@ -240,45 +251,12 @@ class FileStore(Housekeeping):
                 self._refuse_cancelled(lease, None)
                 if files.exists(self._place.result_path(lease.task_id)):
                     raise _lost(lease)
+                self._check_seen(path, lease, seen)
                 for content in document:
                     files.move(content, path)
                 files.move(path, target)  # the instant: nobody holds it any more
         except FileNotFoundError:
             raise _lost(lease) from None
-
-    # -- dead, cancelled -> ready --------------------------------------------------------------------------------
-
-    def renew(self, task: Task, result: Result) -> None:
-        old, new = self._place.task_path(result.state, task.id), self._place.task_path(State.READY, task.id)
-        reply = self._place.result_path(task.id)
-        content = task_document(task, self._place.max_file_bytes)
-        with self._arrivals.unique_again(task), self._place.beside(content) as (document,), \
-                self._place.moves.of(task.id):
-            stands = self._reading.result(task.id) == result
-            if stands:
-                self._follow_result(task.id, old)
-            if not stands or self._reading.task_at(old, task.id) is None:
-                raise NotRetryable(f"task {task.id} cannot be retried: its own file is gone or damaged, or it was "
-                                   "retried already", task_id=task.id)
-            self._cancels.forget_for_good(task.id)  # an old request must not end it anew
-            files.move(document, new)  # still finished: its result stands
-            self._place.sync("tasks")
-            files.discard(old, must=True)
-            self._place.sync(FOLDER_OF[result.state])
-            files.discard(reply, must=True)  # the instant: it waits again
-        self._place.sync("results")
-        self._intake.renewed(task)
-        self._recorder.note(Change("retry", task.id, State.READY, self._clock.now(), task, None,
-                                   task.history[-1].worker, None, task.history[-1].reason))
-
-    def _follow_result(self, task_id: str, target: str) -> None:
-        """Holding the task's lock: a finished task whose finisher has not moved its file yet is where it belongs."""
-        lease = None if files.exists(target) else self._claims.of(task_id)
-        if lease is not None:
-            try:
-                files.move(self._place.lease_path(lease), target)
-            except FileNotFoundError:
-                return  # its finisher was faster
 
     # -- cancelling, pausing -------------------------------------------------------------------------------------
 

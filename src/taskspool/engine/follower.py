@@ -14,13 +14,13 @@ from taskspool.engine.bell import Bell
 from taskspool.engine.index_file import IndexFile, IndexUnusable
 from taskspool.engine.place import Place
 from taskspool.engine.reading import Reading
-from taskspool.engine.ready import ReadyLine, entry_at
+from taskspool.engine.ready import ReadyLine, entry_at, entry_of
 from taskspool.engine.task import State
 
 MOST = 5_000
 """Of more than so many changes at once only the newest are heard; the look at the folder finds the rest."""
-_NEWS = "SELECT seq, task_id, state FROM events WHERE seq > ? AND slot <> ? ORDER BY seq DESC LIMIT ?"
-_WAITING = """SELECT priority, created_at, id, type, deadline FROM tasks
+_NEWS = "SELECT seq, task_id, state, verb FROM events WHERE seq > ? AND slot <> ? ORDER BY seq DESC LIMIT ?"
+_WAITING = """SELECT priority, lined_up_at, id, type, deadline FROM tasks
     WHERE id IN (SELECT value FROM json_each(?)) AND +state = ? AND type IS NOT NULL"""
 
 
@@ -53,7 +53,7 @@ class Follower:
         if not news:
             return
         self._heard = (generation, news[0][0])
-        states = {task_id: state for _, task_id, state in reversed(news)}
+        states = {task_id: state for _, task_id, state, _ in reversed(news)}
         for task_id, state in states.items():
             self._reading.heard(task_id, state)
             if state != State.READY and not files.exists(self._place.task_path(State.READY, task_id)):
@@ -66,3 +66,12 @@ class Follower:
             if deadline is not None:
                 self._line.set_deadline(task_id, deadline)
             self._bell.ring_task(kind)
+        for task_id in {task_id for _, task_id, _, verb in news if verb == "revise"}:
+            self._revised(task_id)
+
+    def _revised(self, task_id: str) -> None:
+        """One whose place in line may be another now: its file says which."""
+        task = self._reading.waiting_at(self._place.task_path(State.READY, task_id), task_id)
+        if task is not None and task_id in self._line:
+            self._line.set_deadline(task_id, None)
+            self._line.add(entry_of(task, self._place.settings.aging_seconds), task.deadline)

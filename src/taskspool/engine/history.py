@@ -37,9 +37,7 @@ def uncounted(task: Task, lease: Lease) -> int:
 def story_of(snapshot: Snapshot, result: Result | None) -> tuple[Step, ...]:
     """Everything that happened, oldest first: created, each attempt's beginning and end, where it stands."""
     task = snapshot.task
-    was_scheduled = task.not_before is not None and not task.history  # later ones are those of a retry
-    first = State.SCHEDULED if was_scheduled else State.READY
-    steps = [Step("enqueue", task.created_at, first, task.requester)]
+    steps = [Step("enqueue", task.created_at, _first_state(task), task.requester)]
     for step in task.history:
         steps += _with_claim(step)
     if snapshot.lease is not None:
@@ -49,6 +47,13 @@ def story_of(snapshot: Snapshot, result: Result | None) -> tuple[Step, ...]:
     if result is not None:
         steps += _with_claim(final_step(result))
     return tuple(_in_order(steps))
+
+
+def _first_state(task: Task) -> State:
+    """Where it was put: a time to wait for that is in its file is that of a retry, once an attempt has ended."""
+    later = next((step for step in task.history if step.verb != "revise"), None)
+    was_scheduled = task.not_before is not None if later is None else later.verb == "promote"
+    return State.SCHEDULED if was_scheduled else State.READY
 
 
 def final_step(result: Result) -> Step:

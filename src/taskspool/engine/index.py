@@ -8,11 +8,16 @@ wrong tasks.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from sqlite3 import Connection
+from typing import TypeVar
 
 from taskspool.engine.events import Change, Event
+from taskspool.engine.figures import (
+    Figures, Histogram, read_ended, read_figures, read_histograms, read_means,
+)
 from taskspool.engine.index_file import IndexUnusable
 from taskspool.engine.index_query import EVERYTHING, Filter, Order, cursor_values, order_of, page_of, total_of
 from taskspool.engine.index_rows import change_of
@@ -22,6 +27,8 @@ from taskspool.engine.statistics import Statistics, read_statistics
 from taskspool.engine.task import JsonValue, Snapshot, State
 from taskspool.engine.upkeep import Upkeep
 from taskspool.errors import InvalidRequest, StoreUnavailable
+
+Answer = TypeVar("Answer")
 
 MAX_LIMIT = 1000
 CONFIRM_TRIES = 3
@@ -137,10 +144,29 @@ class Index:
 
     def statistics(self, *, minutes: int = 60) -> Statistics:
         """Counts, times, and the throughput of the last ``minutes``."""
+        return self._counted(lambda connection: read_statistics(connection, self._recorder.now(), minutes))
+
+    def figures(self, group: str | None = None) -> Figures:
+        """What a dashboard shows of one group, or of all."""
+        return self._counted(lambda connection: read_figures(connection, group))
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """By type, how long runs took."""
+        return self._counted(read_histograms)
+
+    def ended_totals(self) -> Mapping[tuple[str, State], int]:
+        """(type, state) -> how many tasks ended so since the index was made; pruning does not lower it."""
+        return self._counted(read_ended)
+
+    def mean_seconds_by_worker(self) -> Mapping[str, float]:
+        """From claim to end, over the latest 1000 tasks that ended."""
+        return self._counted(read_means)
+
+    def _counted(self, read: Callable[[Connection], Answer]) -> Answer:
         self._upkeep.finish_soon()
         try:
             with self._file.reading() as connection:
-                return read_statistics(connection, self._recorder.now(), minutes)
+                return read(connection)
         except IndexUnusable as error:
             raise _unavailable(error) from error
 

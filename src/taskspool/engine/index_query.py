@@ -16,20 +16,26 @@ from taskspool.errors import InvalidRequest
 
 SORT_KEYS = ("created_at", "updated_at", "finished_at", "priority", "type", "state")
 MAX_PREFIX_CHARS = 36
-_COLUMNS = "number, id, state, created_at, updated_at, finished_at, priority, type"
+_COLUMNS = "number, id, state, created_at, updated_at, finished_at, priority, type, lined_up_at"
 _SELECT = f"SELECT {_COLUMNS} FROM tasks"  # noqa: S608 - names of columns
 _ORDERS = {
     "created_at": (("created_at", 1),), "updated_at": (("updated_at", 1),), "finished_at": (("finished_at", 1),),
-    "priority": (("priority", 1), ("created_at", -1)), "type": (("type", 1), ("created_at", 1)),
+    "priority": (("priority", 1), ("lined_up_at", -1)), "type": (("type", 1), ("created_at", 1)),
     "state": (("state", 1), ("created_at", 1)),
 }
-"""Sort key -> (column, 1 rising or -1 falling): highest priority first is oldest first, the order of claiming."""
+"""Sort key -> (column, 1 rising or -1 falling): highest priority first is first come first, the order of claiming."""
+NOTHING = object()
+"""In the place of a value: the condition has no question mark."""
 _ALONG_ONE_INDEX = ("updated_at", "finished_at")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which tasks; None asks nothing. ``tags``: all of them. Times are closed below and open above."""
+    """Which tasks; None asks nothing. ``tags``: all of them. Times are closed below and open above.
+
+    ``was_tried``: whether an attempt on it has ended, since it was created or last retried with all its attempts before
+    it. ``is_retrying``: whether it is scheduled, and was tried.
+    """
 
     states: frozenset[State] | None = None
     types: frozenset[str] | None = None
@@ -45,6 +51,8 @@ class Filter:
     batch_id: str | None = None
     id_prefix: str | None = None
     parent: str | None = None
+    was_tried: bool | None = None
+    is_retrying: bool | None = None
 
 
 EVERYTHING = Filter()
@@ -99,6 +107,11 @@ def where_of(wanted: Filter) -> Where:
         parts.append(_among("priority", sorted(map(int, wanted.priorities))))
     if wanted.group is not None:
         parts.append(("group_key = ?", wanted.group))
+    if wanted.was_tried is not None:  # written out: only so is the index of those that were tried used
+        parts.append((f"was_tried = {int(wanted.was_tried)}", NOTHING))
+    if wanted.is_retrying is not None:
+        retrying = "state = 'scheduled' AND was_tried = 1"
+        parts.append((retrying if wanted.is_retrying else f"NOT ({retrying})", NOTHING))
     counted = len(parts)
     if wanted.id_prefix is not None:
         parts += [("id >= ?", wanted.id_prefix), ("id < ?", wanted.id_prefix + "g")]
@@ -110,8 +123,8 @@ def where_of(wanted: Filter) -> Where:
         ("created_at >= ?", wanted.created_after), ("created_at < ?", wanted.created_before),
         ("finished_at >= ?", wanted.finished_after), ("finished_at < ?", wanted.finished_before)) if value is not None]
     is_narrow = bool(wanted.tags or wanted.batch_id or wanted.group or wanted.id_prefix or wanted.parent)
-    return Where(tuple(text for text, _ in parts), tuple(value for _, value in parts), is_narrow,
-                 len(parts) == counted)
+    given = tuple(value for _, value in parts if value is not NOTHING)
+    return Where(tuple(text for text, _ in parts), given, is_narrow, len(parts) == counted)
 
 
 def _among(column: str, values: Sequence[JsonValue]) -> tuple[str, JsonValue]:
@@ -156,13 +169,18 @@ def page_of(wanted: Filter, order: Order, limit: int, offset: int, behind: Seque
         return f"{_SELECT}{text} ORDER BY {order.text} LIMIT ? OFFSET ?", [*given, *tail]
     branches, all_given = [], list[JsonValue]()
     for state in states:
-        text = " AND ".join(["state = ?", *conditions])
+        untried = ["state = 'scheduled'", "was_tried = 0"]  # written out, for the index of those
+        text = " AND ".join(["state = ?", *conditions, *(untried if state in _only_untried(wanted) else ())])
         branch = f"{_SELECT} WHERE {text} ORDER BY {order.text} LIMIT ?"
         branches.append(f"SELECT * FROM ({branch})")  # noqa: S608 - from the constants above
         all_given += [state, *given, limit + offset]
     if not branches:
         return f"{_SELECT} WHERE false", []
     return f"{' UNION ALL '.join(branches)} ORDER BY {order.text} LIMIT ? OFFSET ?", [*all_given, *tail]
+
+
+def _only_untried(wanted: Filter) -> tuple[State, ...]:
+    return (State.SCHEDULED,) if wanted.is_retrying is False or wanted.was_tried is False else ()
 
 
 def _behind(order: Order, values: Sequence[JsonValue]) -> tuple[str, list[JsonValue]]:

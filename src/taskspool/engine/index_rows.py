@@ -39,40 +39,65 @@ _FORCE = _INSERT + ", ".join([*(_CONTENT_IF.format(name, "true") for name in CON
                               *(f"{name} = excluded.{name}" for name in PLACE)])
 _FORCE += f" WHERE tasks.updated_at <= ? OR tasks.updated_at > ? + {LATE_SECONDS}"
 _DELETE = "DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND (? IS NULL OR updated_at <= ?)"
+_FINISHED_AT = COLUMNS.index("finished_at")
+_OWN = {name: f"json_extract(value, '$[{COLUMNS.index(name)}]')" for name in COLUMNS}
+_PASSED = f"""INSERT INTO ends SELECT IFNULL({_OWN['type']}, tasks.type),
+    IIF({_OWN['type']} IS NULL, tasks.group_key, {_OWN['group_key']}), {_OWN['state']}, {_OWN['finished_at']},
+    {_OWN['duration']}, {_OWN['bucket']} FROM json_each(?) LEFT JOIN tasks ON tasks.id = {_OWN['id']}
+    WHERE tasks.finished_at IS NOT {_OWN['finished_at']}"""  # noqa: S608 - names of columns
+"""Ends that no row tells, because the task was retried, or pruned, right after: counted, unless they were before."""
+_LATE = f"""{_PASSED} AND {_OWN['updated_at']} < tasks.updated_at
+    AND {_OWN['updated_at']} >= tasks.updated_at - {LATE_SECONDS}"""
+"""The same for ends whose word comes after that of a retry, which another process wrote."""
 _TYPE = f"IFNULL({_values(4, 1)}, (SELECT type FROM tasks WHERE id = {_values(1, 1)}))"  # noqa: S608 - numbers
 _EVENT = f"""INSERT INTO events (at, task_id, verb, state, type, worker, attempt, reason, slot)
     SELECT {_values(0, 4)}, {_TYPE}, {_values(5, 4)} FROM json_each(?)"""  # noqa: S608 - as above
 
 
-def write_rows(connection: sqlite3.Connection, changes: Iterable[Change], *, looked_at: float | None = None) -> None:
+Row = list[JsonValue]
+
+
+def write_rows(connection: sqlite3.Connection, changes: Sequence[Change], *, looked_at: float | None = None) -> None:
     """The last of the changes of each task, as its row.
 
     With ``looked_at`` (seconds since 1970) they are what the files said then, and win over all that is not newer.
     """
-    rows: dict[str, list[JsonValue]] = {}
-    gone: set[str] = set()
-    tags: list[tuple[str, str]] = []
-    for change in changes:
-        if change.state is None:
-            rows.pop(change.task_id, None)
-            gone.add(change.task_id)
-            continue
-        known = rows.get(change.task_id)
-        content = _NO_CONTENT if known is None else known[1:len(CONTENT) + 1]
-        if change.task is not None:
-            content = _content(change.task)
-            tags += [(tag, change.task_id) for tag in change.task.options.tags]
-        rows[change.task_id] = [change.task_id, *content, *_where(change)]
+    rows, passed = _latest(changes)
+    if passed:
+        connection.execute(_PASSED, (json.dumps(passed),))
+    if looked_at is None and (ended := [row for row in rows.values() if row[_FINISHED_AT] is not None]):
+        connection.execute(_LATE, (json.dumps(ended),))
     if rows:
         text = json.dumps(list(rows.values()))
         if looked_at is None:
             connection.execute(_MERGE, (text,))
         else:
             connection.execute(_FORCE, (text, looked_at, looked_at))
+    tags = [(tag, change.task_id) for change in changes if change.task is not None for tag in change.task.options.tags]
     if tags:
         connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", tags)
-    if gone:
+    if gone := {change.task_id for change in changes if change.state is None}:
         connection.execute(_DELETE, (json.dumps(list(gone)), looked_at, looked_at))
+
+
+def _latest(changes: Iterable[Change]) -> tuple[dict[str, Row], list[Row]]:
+    """(the rows by id, those of tasks that had ended and went on or were pruned: their rows will not tell)."""
+    rows: dict[str, Row] = {}
+    passed: list[Row] = []
+    for change in changes:
+        known = rows.pop(change.task_id, None)
+        row = None if change.state is None else _row(change, known)
+        if known is not None and known[_FINISHED_AT] not in (None, row and row[_FINISHED_AT]):
+            passed.append(known)
+        if row is not None:
+            rows[change.task_id] = row
+    return rows, passed
+
+
+def _row(change: Change, known: Row | None) -> Row:
+    """``known``: what an earlier change of the same batch told of its content."""
+    content = _NO_CONTENT if known is None else known[1:len(CONTENT) + 1]
+    return [change.task_id, *(content if change.task is None else _content(change.task)), *_where(change)]
 
 
 def write_events(connection: sqlite3.Connection, changes: Iterable[Change], slot: int) -> None:
@@ -135,8 +160,8 @@ def change_of(snapshot: Snapshot, result: Result | None) -> Change:
 def _content(task: Task) -> list[JsonValue]:
     options = task.options
     return [task.type, int(task.priority), options.group, task.requester, task.created_at.timestamp(),
-            _seconds(task.deadline), task.attempts, task.crashes, options.batch_id, options.unique_key,
-            options.parent]
+            task.lined_up_at.timestamp(), _seconds(task.deadline), task.attempts, task.crashes, options.batch_id,
+            options.unique_key, options.parent]
 
 
 def _where(change: Change) -> list[JsonValue]:

@@ -99,6 +99,13 @@ class Intake:
         except StoreUnavailable:
             return  # the move was made, whatever the disk says now: the next look at the folder finds it
 
+    def rewritten(self, task: Task, state: State) -> None:
+        """A task that waits has another content: its place in line, and when it is given up, follow."""
+        if task.deadline is None:
+            self.line.set_deadline(task.id, None)
+            self._schedule.forget_deadline(task.id)
+        self.came_back(task.id, state)
+
     def finished(self, result: Result) -> None:
         self._popped.discard(result.task_id)
         self.results.add(result)
@@ -174,10 +181,11 @@ class Intake:
 
     def _meet(self, name: str) -> None:
         """A name that this process did not put there."""
+        since = self._place.clock.now()  # before the look: what others do to it from here on comes after
         task = self._adopt(name)
         if task is not None:
             self._adopted += 1
-            self._recorder.found(Change("adopt", task.id, State.READY, self._place.clock.now(), task))
+            self._recorder.found(Change("adopt", task.id, State.READY, since, task))
 
     def _suspect(self, name: str, reason: str, now: float) -> None:
         try:
@@ -334,8 +342,11 @@ class Intake:
         if not self._turn:
             self._turn = self.line.list_ids()
         for task_id in [self._turn.pop() for _ in self._turn[:LOOKS_PER_SWEEP]]:
-            if task_id in self.line and self.read_ready(task_id) is None:
+            found = self.read_ready(task_id) if task_id in self.line else None
+            if found is None:
                 self.line.discard(task_id)
+            else:
+                self._line_up(found[0])  # another process may have given it another priority
 
     def finish_claimed(self) -> int:
         """Claims whose result stands: their finisher died between the two steps of a finish."""

@@ -7,15 +7,14 @@
 
 A task that waits can be cancelled too, and is given up (dead) when its time is over.
 The queue decides (who may, how often, when again); the store moves. Every verb starts from one named state and, where
-a task is held, from one exact lease. What ends without a caller is in ``endings``, looking without moving in
-``looking``.
+a task is held, from one exact lease. What people do to a task from outside (cancel, retry, promote, revise, pause) is
+in ``steering``, what ends without a caller in ``endings``, looking without moving in ``looking``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from taskspool.clock import Clock, IdMaker, SystemClock
 from taskspool.engine import tokenless
@@ -25,24 +24,19 @@ from taskspool.engine.documents import check_size
 from taskspool.engine.endings import Endings
 from taskspool.engine.file_store import FileStore
 from taskspool.engine.fingerprint import idempotency_key
-from taskspool.engine.many import Many, for_each
-from taskspool.engine.history import ANONYMOUS, ended, final_step, uncounted
-from taskspool.engine.index_query import Filter
-from taskspool.engine.looking import Looking
+from taskspool.engine.history import ANONYMOUS, ended, uncounted
 from taskspool.engine.retry import delay_seconds as default_backoff
+from taskspool.engine.revision import MAX_MESSAGE_CHARS, check_percent
+from taskspool.engine.steering import Steering, settled
 from taskspool.engine.store import Store
 from taskspool.engine.task import (
-    CancelRequest, Claim, JsonValue, Lease, NewTask, Progress, Result, Snapshot, State, Step, SweepReport, Task,
-    check_name, check_new, scheduled,
+    Claim, JsonValue, Lease, NewTask, Progress, Result, State, SweepReport, Task, check_name, check_new, scheduled,
 )
-from taskspool.errors import (
-    InvalidRequest, LeaseLost, NotRetryable, TaskCancelled, TaskFinished, TaskNotClaimable,
-)
+from taskspool.errors import InvalidRequest, LeaseLost, TaskCancelled
 from taskspool.settings import Settings
 
 MAX_ERROR_CHARS = 4_000
 """What is kept with the task of an attempt's error message; the result has the whole of it."""
-CANCEL_TRIES = 5
 KEEP = object()
 """``checkpoint=KEEP``: what was kept before stays."""
 
@@ -65,21 +59,21 @@ class Failure:
     retry_after_seconds: float | None = None
 
 
-class Queue(Looking):
+class Queue(Steering):
     """One queue on one store. Safe for many threads; open it with ``start`` and end it with ``close``."""
 
     def __init__(self, store: Store, *, clock: Clock | None = None, ids: Callable[[], str] | None = None,
                  lease_seconds: int = 60, max_crashes: int = 3, cancel_grace_seconds: float = 30.0,
                  max_checkpoint_bytes: int = 65_536, backoff: Callable[[int], float] = default_backoff) -> None:
-        super().__init__(store, clock or SystemClock(), max_crashes=max_crashes,
-                         cancel_grace_seconds=cancel_grace_seconds)
+        clock = clock or SystemClock()
+        self._backoff = backoff
+        endings = Endings(store, clock, max_crashes=max_crashes, cancel_grace_seconds=cancel_grace_seconds,
+                          wait_of=self._wait_of)
+        super().__init__(store, clock, endings, max_crashes=max_crashes, cancel_grace_seconds=cancel_grace_seconds)
         self.bell: Bell = store.bell
         self.lease_seconds = lease_seconds
         self._ids = ids or IdMaker()
-        self._backoff = backoff
         self._max_checkpoint_bytes = max_checkpoint_bytes
-        self._endings = Endings(store, self.clock, max_crashes=max_crashes, cancel_grace_seconds=cancel_grace_seconds,
-                                wait_of=self._wait_of)
 
     def start(self) -> SweepReport:
         """Open the store: whatever a crash left is repaired before the first verb."""
@@ -166,15 +160,18 @@ class Queue(Looking):
         if percent is None and message is None and checkpoint is KEEP:
             self.store.extend(lease, None)
             return lease
-        if percent is not None and not 0 <= percent <= 100:
-            raise InvalidRequest("progress must lie in 0..100", field="progress", rule="0..100")
-        task = self.task(task_id).task
-        told = task.progress
+        if percent is not None:
+            check_percent(percent)
+        told = None
         if percent is not None or message is not None:
-            told = Progress(percent, None if message is None else message[:1000], self.clock.now())
-        kept = task.checkpoint if checkpoint is KEEP else checkpoint
-        self.store.extend(lease, replace(task, progress=told, checkpoint=kept))
+            told = Progress(percent, None if message is None else message[:MAX_MESSAGE_CHARS], self.clock.now())
+        settled(lambda: self._tell(lease, told, checkpoint))
         return lease
+
+    def _tell(self, lease: Lease, told: Progress | None, checkpoint: JsonValue) -> None:
+        task = self.task(lease.task_id).task
+        kept = task.checkpoint if checkpoint is KEEP else checkpoint
+        self.store.extend(lease, replace(task, progress=told or task.progress, checkpoint=kept), seen=task)
 
     # -- claimed -> done, dead, scheduled, ready -----------------------------------------------------------------
 
@@ -187,7 +184,7 @@ class Queue(Looking):
         try:
             return self._finish(self._held(task_id, token), None, "success", data, None, worker=worker)
         except TaskCancelled:
-            self._heed_cancel(self._held(task_id, token))
+            self._endings.heed_cancel(self._held(task_id, token))
             raise
         except LeaseLost:
             return self._standing(task_id, token)
@@ -199,9 +196,9 @@ class Queue(Looking):
         The same token again returns the result that stands; any other raises LeaseLost. ``worker``: see ``complete``.
         """
         try:
-            return self._fail(self._held(task_id, token), failure, worker)
+            return settled(lambda: self._fail(self._held(task_id, token), failure, worker))
         except TaskCancelled:
-            return self._heed_cancel(self._held(task_id, token))
+            return self._endings.heed_cancel(self._held(task_id, token))
         except LeaseLost:
             return self._standing(task_id, token)
 
@@ -209,14 +206,14 @@ class Queue(Looking):
         task = self.task(lease.task_id).task
         failed = replace(task, attempts=task.attempts + uncounted(task, lease), progress=None,
                          last_error=failure.message[:MAX_ERROR_CHARS])
-        if not failure.retryable or failed.attempts > failed.max_retries:
-            return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker)
+        if not failure.retryable or failed.is_spent:
+            return self._finish(lease, failed, "error", failure.data, failure.message, worker=worker, seen=task)
         wait = failure.retry_after_seconds
         now = self.clock.now()
         failed = failed.waiting(self._wait_of(failed) if wait is None else wait, now)
         if uncounted(task, lease):
             failed = ended(failed, "fail", now, State.SCHEDULED, lease, failure.message)
-        self.store.requeue(lease, failed)
+        self.store.requeue(lease, failed, seen=task)
         return None
 
     def _wait_of(self, task: Task) -> float:
@@ -228,15 +225,17 @@ class Queue(Looking):
         """Claimed -> ready, or scheduled when a delay is given (snooze). Costs no attempt; -> cancelled when somebody
         wants that. Raises TaskNotFound, LeaseLost."""
         lease = self._held(task_id, token)
-        now = self.clock.now()
-        task = replace(self.task(task_id).task, not_before=None, delay_seconds=None, progress=None)
-        state = State.READY
+        try:
+            settled(lambda: self._release(lease, delay_seconds, reason))
+        except TaskCancelled:
+            self._endings.heed_cancel(lease)
+
+    def _release(self, lease: Lease, delay_seconds: float, reason: str | None) -> None:
+        now, seen = self.clock.now(), self.task(lease.task_id).task
+        task, state = replace(seen, not_before=None, delay_seconds=None, progress=None), State.READY
         if delay_seconds > 0:
             task, state = task.waiting(delay_seconds, now), State.SCHEDULED
-        try:
-            self.store.requeue(lease, ended(task, "release", now, state, lease, reason))
-        except TaskCancelled:
-            self._heed_cancel(lease)
+        self.store.requeue(lease, ended(task, "release", now, state, lease, reason), seen=seen)
 
     def finish_without_token(self, task_id: str, worker: str | None, data: JsonValue,
                              failure: Failure | None = None) -> Result | None:
@@ -254,87 +253,10 @@ class Queue(Looking):
         return self._finish(lease, None, "success", data, None) if failure is None else self._fail(lease, failure)
 
     def _finish(self, lease: Lease, task: Task | None, status: str, data: JsonValue, error: str | None, *,
-                worker: str | None = None) -> Result:
+                worker: str | None = None, seen: Task | None = None) -> Result:
         result = Result(lease.task_id, worker or lease.worker, status, data, self.clock.now(), error, lease.attempt,
                         lease.token, lease.claimed_at)
-        return self.store.finish(lease, task, result)
-
-    # -- any -> cancelled; dead, cancelled -> ready --------------------------------------------------------------
-
-    def cancel(self, task_id: str, *, by: str = ANONYMOUS, reason: str | None = None) -> Snapshot:
-        """Scheduled, ready -> cancelled at once. A claimed task is marked: its worker learns it with its next sign of
-        life, and it ends as cancelled when the worker lets go, or after the grace time. Where the task is now.
-
-        Cancelling a cancelled task changes nothing. Raises TaskNotFound, TaskFinished, InvalidRequest.
-        """
-        check_name("by", by)
-        if reason is not None:
-            check_name("reason", reason, 1000)
-        for _ in range(CANCEL_TRIES):  # it may move on between the look and the act
-            snapshot = self.task(task_id)
-            if snapshot.state is State.CANCELLED:
-                self.store.confirm_ends()  # whoever cancelled it may have died, or failed, before that was safe
-                return snapshot
-            if snapshot.state.is_final:
-                raise TaskFinished(f"task {task_id} is {snapshot.state.value} already", task_id=task_id,
-                                   state=snapshot.state.value)
-            if snapshot.state is not State.CLAIMED:
-                if self._cancel_waiting(task_id, by, reason) is not None:
-                    return self.task(task_id)  # not looked at again: who retries it by now wants it to run
-            elif self._cancel_running(snapshot, CancelRequest(by, reason, self.clock.now())):
-                return self.task(task_id)
-        return self.task(task_id)
-
-    def _cancel_waiting(self, task_id: str, by: str, reason: str | None) -> Result | None:
-        """None when it is not waiting any more."""
-        request = CancelRequest(by, reason, self.clock.now())
-        try:
-            return self._endings.cancel_waiting(task_id, request)
-        except TaskNotClaimable:
-            return None
-
-    def _cancel_running(self, snapshot: Snapshot, request: CancelRequest) -> bool:
-        """Mark it; one that an old program popped cannot be told, and ends at once. False when it has moved on."""
-        lease = self.store.lease_of(snapshot.task.id)
-        try:
-            if lease is not None and not lease.token:
-                self._endings.finish_cancelled(lease, request)
-            elif lease is not None:
-                self.store.request_cancel(lease, request)
-        except LeaseLost:
-            return False
-        return lease is not None
-
-    def _heed_cancel(self, lease: Lease) -> Result:
-        """The worker has let go of a task somebody wants cancelled."""
-        request = self.store.cancel_request(lease.task_id) or CancelRequest(ANONYMOUS, None, self.clock.now())
-        return self._endings.finish_cancelled(lease, request)
-
-    def retry(self, task_id: str, *, by: str = ANONYMOUS, reason: str | None = None) -> Snapshot:
-        """Dead, cancelled -> ready, with all its attempts before it again; its history and checkpoint stay.
-
-        Raises TaskNotFound, NotRetryable, DuplicateTask.
-        """
-        check_name("by", by)
-        result, snapshot = self.store.result(task_id), self.task(task_id)  # what the result ended, while it stands
-        if result is None or result.state is State.DONE or not snapshot.state.is_final:
-            raise NotRetryable(f"task {task_id} is {snapshot.state.value}: only dead and cancelled tasks are retried",
-                               task_id=task_id, state=snapshot.state.value)
-        step = Step("retry", self.clock.now(), State.READY, by, reason=reason)
-        task = replace(snapshot.task, attempts=0, crashes=0, not_before=None, delay_seconds=None, progress=None,
-                       history=(*snapshot.task.history, final_step(result), step))
-        self.store.renew(task, result)
-        return self.task(task_id)
-
-    def cancel_many(self, wanted: Filter, *, by: str = ANONYMOUS, reason: str | None = None, limit: int = 1000) -> Many:
-        """``cancel`` for the oldest ``limit`` unfinished tasks that fit ``wanted``."""
-        live = (State.SCHEDULED, State.READY, State.CLAIMED)
-        return for_each(self.store.index, wanted, live, partial(self.cancel, by=by, reason=reason), limit)
-
-    def retry_many(self, wanted: Filter, *, by: str = ANONYMOUS, reason: str | None = None, limit: int = 1000) -> Many:
-        """``retry`` for the oldest ``limit`` dead or cancelled tasks that fit ``wanted``."""
-        ended_badly = (State.DEAD, State.CANCELLED)
-        return for_each(self.store.index, wanted, ended_badly, partial(self.retry, by=by, reason=reason), limit)
+        return self.store.finish(lease, task, result, seen=seen)
 
     # -- what happens without a caller ---------------------------------------------------------------------------
 
@@ -342,21 +264,6 @@ class Queue(Looking):
         """Expire, promote, adopt, finish, quarantine: everything that happens without a caller. Idempotent."""
         report = self.store.settle(self.clock.now())
         return self._endings.end_all(report)
-
-    def pause(self, types: Collection[str] | None = None, *, by: str = ANONYMOUS, reason: str | None = None) -> None:
-        """Hand out nothing more of ``types`` (None: at all) until ``resume``. What runs goes on; submits go on."""
-        self._pause(types, CancelRequest(check_name("by", by), reason, self.clock.now()))
-
-    def resume(self, types: Collection[str] | None = None) -> None:
-        """End the pause of ``types``, or (None) of the queue as a whole; types paused by name stay so."""
-        self._pause(types, None)
-
-    def _pause(self, types: Collection[str] | None, note: CancelRequest | None) -> None:
-        if types is not None and not types:
-            raise InvalidRequest("types must name at least one type", field="types", rule="1 or more")
-        for name in types or ():
-            check_name("types", name)
-        self.store.set_paused(types, note)
 
     # -- who holds what ------------------------------------------------------------------------------------------
 

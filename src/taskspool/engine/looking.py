@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from taskspool.clock import Clock
 from taskspool.engine.batch import Batch, batch_of
 from taskspool.engine.explain import ASKED_SECONDS, Explanation, Facts, explain
 from taskspool.engine.history import story_of
+from taskspool.engine.figures import Figures, Histogram
 from taskspool.engine.store import Store
 from taskspool.engine.task import CancelRequest, Counts, Lease, Pauses, Result, Snapshot, State, Step
 from taskspool.engine.workers import Workers
@@ -112,6 +113,22 @@ class Looking:
 
     def counts(self) -> Counts:
         return self.store.counts()
+
+    def figures(self, group: str | None = None) -> Figures:
+        """How many tasks are where, of one group or of all; from the index, at the same price for any number."""
+        return self.store.index.figures(group)
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long runs took, by type. Never falls, but when the index is made anew."""
+        return self.store.index.histograms()
+
+    def ended_totals(self) -> Mapping[tuple[str, State], int]:
+        """(type, state) -> how many tasks ended so, ever. Never falls, but when the index is made anew."""
+        return self.store.index.ended_totals()
+
+    def mean_seconds_by_worker(self) -> Mapping[str, float]:
+        """How long each worker took from claim to end, over the latest 1000 tasks that ended."""
+        return self.store.index.mean_seconds_by_worker()
 
     def batch(self, batch_id: str) -> Batch:
         """The batch as it stands now: its tasks are looked at one by one. Raises BatchNotFound."""

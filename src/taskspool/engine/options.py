@@ -38,7 +38,8 @@ class Options:
     ``start_before``: nobody started it by then: it is given up. ``timeout_seconds``: one attempt.
     ``total_timeout_seconds``: from its creation (or its last retry) to its end. ``lease_seconds``: how long its worker
     may be silent, instead of what the worker asks for. ``unique_key``: only one unfinished task may have it.
-    ``parent``: the id of the task whose attempt submitted it.
+    ``parent``: the id of the task whose attempt submitted it. ``crashes_count``: a run whose worker died uses up a
+    retry as one that failed does, and the limit of crashes of the queue says nothing.
     """
 
     group: str | None = None
@@ -51,6 +52,7 @@ class Options:
     unique_key: str | None = None
     batch_id: str | None = None
     parent: str | None = None
+    crashes_count: bool = False
 
 
 PLAIN = Options()

@@ -39,11 +39,15 @@ def own_of(task: Task) -> dict[str, JsonValue]:
     if task.history:
         own["history"] = [_step_document(step) for step in _kept(task.history)]
     if task.progress is not None:
-        own["progress"] = {"percent": task.progress.percent, "message": task.progress.message,
-                           "at": to_text(task.progress.at)}
+        own["progress"] = _progress_document(task.progress)
     if task.checkpoint is not None:
         own["checkpoint"] = task.checkpoint
     return own
+
+
+def _progress_document(told: Progress) -> JsonValue:
+    document = {"percent": told.percent, "message": told.message, "at": to_text(told.at)}
+    return document if told.by is None else document | {"by": told.by}
 
 
 def fields_of(own: Mapping[str, JsonValue]) -> dict[str, Any]:
@@ -65,7 +69,8 @@ def fields_of(own: Mapping[str, JsonValue]) -> dict[str, Any]:
     if isinstance(own.get("history"), list):
         fields["history"] = tuple(_step(step) for step in own["history"] if isinstance(step, dict))
     if isinstance(progress := own.get("progress"), dict) and (at := _instant(progress, "at")) is not None:
-        fields["progress"] = Progress(_number(progress, "percent"), _text(progress, "message"), at)
+        fields["progress"] = Progress(_number(progress, "percent"), _text(progress, "message"), at,
+                                      _text(progress, "by"))
     fields["checkpoint"] = own.get("checkpoint")
     return fields
 
@@ -79,7 +84,7 @@ def _options_document(options: Options) -> dict[str, JsonValue]:
         "start_before": None if options.start_before is None else to_text(options.start_before),
         "total_timeout": options.total_timeout_seconds, "lease": options.lease_seconds,
         "unique_key": options.unique_key, "batch": options.batch_id,
-        "parent": options.parent,
+        "parent": options.parent, "crashes_count": options.crashes_count or None,
     }
     if options.backoff is not None:
         document["backoff"] = {key: getattr(options.backoff, name) for key, name in _BACKOFF}
@@ -92,6 +97,7 @@ def _options(own: Mapping[str, JsonValue]) -> Options:
     values["parent"] = parent if is_task_id(parent := own.get("parent")) else None
     values |= {name: _number(own, key) for key, name in _TIMES}
     values["start_before"] = _instant(own, "start_before")
+    values["crashes_count"] = own.get("crashes_count") is True
     lease = _number(own, "lease")
     values["lease_seconds"] = None if lease is None else int(lease)
     if isinstance(tags := own.get("tags"), list):

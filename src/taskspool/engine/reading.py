@@ -86,6 +86,15 @@ class Reading:
         except (FileNotFoundError, files.NotRegular, Unreadable):
             return None
 
+    def waiting_at(self, path: str, task_id: str) -> Task | None:
+        """As ``task_at``, for a task that waits: None also when an old program has popped it in place."""
+        try:
+            content, number = files.read(path, self._place.max_file_bytes, only_link=True)
+            document = parse(content)
+            return None if foreign_holder(document) else task_of(document, task_id, _instant(number))
+        except (FileNotFoundError, files.NotRegular, Unreadable):
+            return None
+
     def result(self, task_id: str) -> Result | None:
         """The result; None while there is none, or while a foreign worker is still writing it."""
         try:

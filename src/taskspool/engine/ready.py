@@ -29,16 +29,16 @@ class Entry(NamedTuple):
     level: int = int(Priority.NORMAL)
 
 
-def entry_at(level: int, created_at: float, task_id: str, type_: str, aging_seconds: float = 0.0) -> Entry:
+def entry_at(level: int, lined_up_at: float, task_id: str, type_: str, aging_seconds: float = 0.0) -> Entry:
     """``aging_seconds`` 0: strict between levels. Above: a level is worth that many seconds of waiting, so that one
     that waits is overtaken only by what came within ``aging_seconds`` a level after it, and nobody waits for ever."""
     if aging_seconds:
-        return Entry(0, created_at - level * aging_seconds, task_id, type_, level)
-    return Entry(-level, created_at, task_id, type_, level)
+        return Entry(0, lined_up_at - level * aging_seconds, task_id, type_, level)
+    return Entry(-level, lined_up_at, task_id, type_, level)
 
 
 def entry_of(task: Task, aging_seconds: float = 0.0) -> Entry:
-    return entry_at(int(task.priority), task.created_at.timestamp(), task.id, task.type, aging_seconds)
+    return entry_at(int(task.priority), task.lined_up_at.timestamp(), task.id, task.type, aging_seconds)
 
 
 class ReadyLine:
@@ -87,9 +87,12 @@ class ReadyLine:
         self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
         return True
 
-    def set_deadline(self, task_id: str, at: float) -> None:
-        """``at``: seconds since 1970."""
-        self._deadlines.put(task_id, at)
+    def set_deadline(self, task_id: str, at: float | None) -> None:
+        """``at``: seconds since 1970; None: it is not given up any more."""
+        if at is None:
+            self._deadlines.discard(task_id)
+        else:
+            self._deadlines.put(task_id, at)
 
     def past_deadline(self, now: float) -> list[str]:
         """The ids in line whose deadline is not after ``now`` (seconds since 1970)."""

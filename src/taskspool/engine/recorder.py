@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -122,7 +122,7 @@ class Recorder:
             self._sign_off()
         self.index.close()
 
-    def correct(self, changes: Iterable[Change], looked_at: datetime) -> None:
+    def correct(self, changes: Sequence[Change], looked_at: datetime) -> None:
         """What the files said of some tasks when they were looked at: it wins over what the index says, unless that is
         newer. Raises IndexUnusable."""
         with self._writing, self.index.writing() as connection:

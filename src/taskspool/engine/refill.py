@@ -19,8 +19,8 @@ SLICE = 1000
 MARGIN_SECONDS = 5.0
 """Files written later than this before the index was written last are read again: it may not know of it."""
 FINAL = frozenset({State.DONE, State.DEAD, State.CANCELLED})
-_READY = """SELECT created_at, number, id, type FROM tasks WHERE state = ? AND priority = ?
-    AND (created_at, number) > (?, ?) ORDER BY created_at, number LIMIT ?"""
+_READY = """SELECT lined_up_at, number, id, type FROM tasks WHERE state = ? AND priority = ?
+    AND (lined_up_at, number) > (?, ?) ORDER BY lined_up_at, number LIMIT ?"""
 _SCHEDULED = """SELECT number, id, not_before, delay, deadline FROM tasks WHERE state = ? AND number > ?
     ORDER BY number LIMIT ?"""
 _FINISHED = """SELECT finished_at, number, id, state, duration FROM tasks
@@ -63,8 +63,8 @@ class Refill:
             with self._index.reading() as connection:
                 rows = connection.execute(_READY, (State.READY, level, *behind, SLICE)).fetchall()
             self._line.add_unknown(
-                entry_at(level, created_at, task_id, kinds.setdefault(kind, kind), self._aging_seconds)
-                for created_at, _, task_id, kind in rows)
+                entry_at(level, lined_up_at, task_id, kinds.setdefault(kind, kind), self._aging_seconds)
+                for lined_up_at, _, task_id, kind in rows)
             if len(rows) < SLICE:
                 return
             behind = rows[-1][:2]

@@ -68,11 +68,11 @@ class Schedule:
 
     def _adopt(self, task_id: str) -> None:
         if task_id not in self._waits:
-            path = self._place.task_path(State.SCHEDULED, task_id)
+            path, since = self._place.task_path(State.SCHEDULED, task_id), self._place.clock.now()
             task = self._reading.task_at(path, task_id)
             if task is not None:
                 self.add(task)
-                self._recorder.found(Change("adopt", task_id, State.SCHEDULED, self._place.clock.now(), task))
+                self._recorder.found(Change("adopt", task_id, State.SCHEDULED, since, task))
             elif files.exists(path):
                 self._set_aside(task_id, path)
 
@@ -84,6 +84,10 @@ class Schedule:
 
     def _forget(self, task_id: str) -> None:
         self._waits.discard(task_id)
+        self._deadlines.discard(task_id)
+
+    def forget_deadline(self, task_id: str) -> None:
+        """It is not given up any more, however long it waits."""
         self._deadlines.discard(task_id)
 
     def promote(self, now: datetime) -> int:

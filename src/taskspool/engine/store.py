@@ -24,10 +24,11 @@ from taskspool.engine.batch import BatchRecord
 from taskspool.engine.bell import Bell
 from taskspool.engine.index import Index
 from taskspool.engine.task import (
-    CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, SweepReport, Task,
+    CancelRequest, Claim, Counts, Lease, Pauses, Result, Snapshot, State, Step, SweepReport, Task,
 )
 from taskspool.engine.workers import Workers
 from taskspool.engine.task_logs import TaskLogs
+from taskspool.errors import StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class Imported:
     records: int
     existed: int
     left_out: tuple[str, ...] = ()
+
+
+class Overtaken(StoreUnavailable):
+    """The task has another content by now than the one the new one was made from. Nothing has changed: look again."""
 
 
 class Store(Protocol):
@@ -153,10 +158,22 @@ class Store(Protocol):
     def put_back(self, claim: Claim) -> None:
         """Claimed -> scheduled, ready, wherever ``take_to_end`` took it from: the end could not be written."""
 
-    def extend(self, lease: Lease, task: Task | None) -> None:
-        """The lease starts anew, with the content of ``task`` (None: it did not change). Raises LeaseLost."""
+    def rewrite(self, seen: Snapshot, task: Task, step: Step) -> None:
+        """Scheduled, ready -> the same, or scheduled -> ready (``step.state``), with the content of ``task``, if it is
+        still there as it was ``seen``. Raises TaskNotClaimable when it is not.
 
-    def finish(self, lease: Lease, task: Task | None, result: Result, *, expired: Expired | None = None) -> Result:
+        Its place in line follows its content. A crash leaves it where it was, with its old content or the new one.
+        """
+
+    def extend(self, lease: Lease, task: Task | None, *, seen: Task | None = None, step: Step | None = None) -> None:
+        """The lease starts anew, with the content of ``task`` (None: it did not change). Raises LeaseLost.
+
+        Here and below: Overtaken when ``seen`` is given, and the content is another one by now. ``step`` says who did
+        it, if it was not the holder.
+        """
+
+    def finish(self, lease: Lease, task: Task | None, result: Result, *, seen: Task | None = None,
+               expired: Expired | None = None) -> Result:
         """Claimed -> done, dead or cancelled (``result.state``), with the result. ``task`` None: its content did not
         change.
 
@@ -165,7 +182,8 @@ class Store(Protocol):
         With ``expired`` the move is made only if its holder gave no sign since.
         """
 
-    def requeue(self, lease: Lease, task: Task | None, *, expired: Expired | None = None) -> None:
+    def requeue(self, lease: Lease, task: Task | None, *, seen: Task | None = None,
+                expired: Expired | None = None) -> None:
         """Claimed -> ready, or scheduled when ``task.not_before`` is set. ``task`` None: its content did not change.
 
         Raises LeaseLost, also when the task has a result or (``expired``) its holder gave a late sign of life;

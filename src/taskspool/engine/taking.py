@@ -5,13 +5,15 @@ The line suggests, the rename decides. What turns out not to be claimable after 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from taskspool.clock import Clock
 from taskspool.engine import files
 from taskspool.engine.claims import Claims
 from taskspool.engine.documents import Incomplete, Unreadable, foreign_holder, parse, task_of
 from taskspool.engine.events import Change
+from taskspool.engine.history import SELF
 from taskspool.engine.intake import Intake
 from taskspool.engine.layout import new_token, worker_folder
 from taskspool.engine.options import PLAIN
@@ -21,7 +23,7 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.ready import Entry
 from taskspool.engine.recorder import Recorder
 from taskspool.engine.task import Claim, Lease, Snapshot, State, Task
-from taskspool.errors import StoreUnavailable, TaskNotClaimable, TaskNotFound
+from taskspool.errors import StoreUnavailable, TaskNotClaimable, TaskNotFound, TaskspoolError
 
 CLAIM_TRIES = 5
 
@@ -110,12 +112,30 @@ class Taking:
 
     def _claim_scheduled(self, task: Task, worker: str) -> Claim | None:
         """Scheduled -> claimed, to end it; None when somebody was faster."""
-        token = new_token(self._place.epoch, self._place.slot, 0, self._clock.now())
-        lease = Lease(task.id, worker, 0, token.text, 0, token.claimed_at)
-        if not self._rename_claim(self._place.task_path(State.SCHEDULED, task.id), self._place.lease_path(lease)):
+        lease = self.lease_to_end(task.id, worker)
+        if not self.hold(lease, State.SCHEDULED):
             return None
         self._claims.add(lease, task)
         return Claim(task, lease)
+
+    def lease_to_end(self, task_id: str, worker: str = SELF) -> Lease:
+        """The lease of this process for a task that is taken, and not to be run. Nothing is taken yet."""
+        token = new_token(self._place.epoch, self._place.slot, 0, self._clock.now())
+        return Lease(task_id, worker, 0, token.text, 0, token.claimed_at)
+
+    def hold(self, lease: Lease, state: State) -> bool:
+        """``state`` (scheduled or ready) -> claimed by ``lease``, which is told to nobody. False: it is not there."""
+        return self._rename_claim(self._place.task_path(state, lease.task_id), self._place.lease_path(lease))
+
+    @contextmanager
+    def giving_back(self, lease: Lease, state: State) -> Iterator[None]:
+        """What fails within leaves nothing claimed: what ``lease`` holds goes back to where it came from."""
+        try:
+            yield
+        except TaskspoolError:
+            self._untold.append((lease, state))  # a disk that refuses may not say whether it is there
+            self.give_back_untold()
+            raise
 
     def _claim_or_put_back(self, entry: Entry, worker: str, lease_seconds: int, *,
                            is_for_end: bool = False) -> Claim | None:
@@ -162,7 +182,7 @@ class Taking:
             self.give_back_untold()
             return None if current is None else self._claim(entry, worker, lease_seconds, is_for_end=is_for_end)
         if not is_for_end:
-            self._recorder.note(Change("claim", task.id, State.CLAIMED, token.claimed_at, current, None, worker,
+            self._recorder.note(Change("claim", task.id, State.CLAIMED, now, current, None, worker,
                                        lease.attempt))
         return Claim(current, lease)
 

@@ -43,6 +43,7 @@ TRANSITIONS: Mapping[str, tuple[tuple[State | None, State | None], ...]] = {
     "promote": ((State.SCHEDULED, State.READY),),
     "claim": ((State.READY, State.CLAIMED),),
     "extend": ((State.CLAIMED, State.CLAIMED),),
+    "revise": ((State.SCHEDULED, State.SCHEDULED), (State.READY, State.READY), (State.CLAIMED, State.CLAIMED)),
     "complete": ((State.CLAIMED, State.DONE),),
     "fail": ((State.CLAIMED, State.SCHEDULED), (State.CLAIMED, State.DEAD)),
     "release": ((State.CLAIMED, State.READY), (State.CLAIMED, State.SCHEDULED)),
@@ -91,11 +92,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a worker says it is: ``percent`` in 0..100, ``message`` for people."""
+    """How far a worker says it is: ``percent`` in 0..100, ``message`` for people. ``by``: who told it by ``revise``,
+    None when the holder did."""
 
     percent: float | None
     message: str | None
     at: datetime
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,21 @@ class Task:
     def was_started(self) -> bool:
         """Whether an attempt on it has ended, since it was created or last retried."""
         return self.attempts + self.crashes > 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the attempts that failed, and (``options.crashes_count``) the crashes, are more than its retries."""
+        return self.attempts + (self.crashes if self.options.crashes_count else 0) > self.max_retries
+
+    @property
+    def lined_up_at(self) -> datetime:
+        """When it came into the line of its priority: at its creation, or when a person last retried or promoted it.
+
+        Who comes back by itself, or is revised, keeps its place. A promotion by the clock is no step of the history.
+        """
+        if not self.history:
+            return self.created_at
+        return next((step.at for step in reversed(self.history) if step.verb in ("retry", "promote")), self.created_at)
 
     @property
     def counts_from(self) -> datetime:
