@@ -60,6 +60,8 @@ class Settings:
     """Largest file that may be uploaded (1024..10737418240)."""
     uploads_keep_bytes: int = 10_737_418_240
     """What all uploaded files may take on the disk; another one is refused then (0..1125899906842624)."""
+    document_roots: tuple[str, ...] = ()
+    """Folders below which documents may be read by the managed workers; none: whatever the worker's user may read."""
     host: str = "127.0.0.1"
     port: int = 8091
     """Of the bridge."""

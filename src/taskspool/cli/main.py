@@ -16,7 +16,9 @@ from taskspool.cli.batch import batch
 from taskspool.cli.care import doctor, prune, sweep
 from taskspool.cli.change import cancel, pause, resume, retry
 from taskspool.cli.codes import ExitCode, code_of, epilog
+from taskspool.cli.db import db
 from taskspool.cli.events import events
+from taskspool.cli.knowledge import query
 from taskspool.cli.look import ls
 from taskspool.cli.printing import safe, speak_utf8
 from taskspool.cli.put import put
@@ -74,7 +76,8 @@ def completion(shell: str) -> int:
 
 
 for command in (serve, work, put, ls, show, explain, result, logs, cancel, retry, stats, events, watch, workers, pause,
-                resume, batch, sweep, prune, export_, import_, doctor, queues, completion):
+                resume, batch, sweep, prune, export_, import_, doctor, queues, query,
+                db, completion):
     taskspool.add_command(command)
 
 
