@@ -25,6 +25,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.headers = {**(case.headers or {}), "Accept": "application/json"}
     if case.path.endswith("/log") and isinstance(case.query, dict) and case.query.get("follow") == "1":
         case.query["follow"] = "0"
+    if case.path.endswith("/polling/status") and isinstance(case.query, dict):
+        case.query.setdefault("timeout", 0)
     for values in (case.query, case.body):
         wait = values.get("wait") if isinstance(values, dict) else None
         if isinstance(wait, int | float | str) and not isinstance(wait, bool) and _is_long(str(wait)):

@@ -14,12 +14,15 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from taskspool.errors import InvalidRequest, PayloadTooLarge, StoreUnavailable, TaskspoolError
 from taskspool.web import websocket
+from taskspool.web.spool import Spool, seconds_for
 from taskspool.web.streams import BEAT_SECONDS
 from taskspool.web.waiting import SEAT, Answer, Parked, Seat, ask, ask_again, is_parked
 
@@ -36,6 +39,8 @@ BodyLimit = Callable[[str, str], int | None]
 
 BODY = "taskspool.body"
 """Key of the request's whole body (bytes) in the WSGI environ."""
+LARGE = "taskspool.large_body"
+"""Key of a large body: a file, open until the request is answered; ``BODY`` is empty then."""
 REFUSAL = "taskspool.refusal"
 """Key of the error the front found before the app was asked; the onion raises it."""
 TARGET = "REQUEST_URI"
@@ -62,15 +67,17 @@ class Front:
     """ASGI application over the WSGI application ``app``.
 
     ``is_quick(method, path)`` says whether a request runs inline. ``max_body_bytes`` is the largest body read, but for
-    requests that ``body_limit(method, path)`` knows a larger one of.
+    requests that ``body_limit(method, path)`` knows a larger one of: these lie in ``spool_folder`` while they come.
     """
 
     def __init__(self, app: WSGIApplication, *, is_quick: Callable[[str, str], bool], max_body_bytes: int,
-                 body_limit: BodyLimit = lambda _method, _path: None, threads: int = POOL_THREADS) -> None:
+                 body_limit: BodyLimit = lambda _method, _path: None, spool_folder: Path | None = None,
+                 threads: int = POOL_THREADS) -> None:
         self._app = app
         self.is_quick = is_quick if sys.platform != "win32" else _never
         self._max_body_bytes = max_body_bytes
         self._body_limit = body_limit
+        self._spool = Spool(spool_folder)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._parked: set[asyncio.Future[bool]] = set()
         self._is_stopping = False
@@ -90,7 +97,11 @@ class Front:
                     is_unread = await self._read_body(environ, receive)
                 except ConnectionResetError:
                     return  # the client left in the middle of its body: there is nobody to answer
-            answer = await self._call(is_inline, ask, environ)
+            try:
+                answer = await self._call(is_inline, ask, environ)
+            finally:
+                if LARGE in environ:
+                    environ.pop(LARGE).close()
         parked: Parked | None = environ[SEAT].parked
         if parked is not None:
             answer = await self._hold(environ, parked, is_inline, receive)
@@ -139,22 +150,43 @@ class Front:
 
         Raises ConnectionResetError when the client left.
         """
-        limit = self._body_limit(environ["REQUEST_METHOD"], environ["PATH_INFO"]) or self._max_body_bytes
+        larger = self._body_limit(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        limit = larger or self._max_body_bytes
         declared = int(environ.get("CONTENT_LENGTH") or 0)
         if declared > limit and (declared > limit + DRAIN_BYTES or "HTTP_EXPECT" in environ):
             environ[REFUSAL] = _too_large(limit)
             return True
+        seconds = BODY_SECONDS + (seconds_for(larger) if larger else 0.0)
+        read = self._read_large if larger else self._read_small
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body, is_complete = await _collect(receive, limit)
+            async with asyncio.timeout(seconds):
+                is_whole, is_complete = await read(environ, receive, limit)
         except TimeoutError:
-            environ[REFUSAL] = SlowBody(f"the body was not complete within {BODY_SECONDS:g} seconds")
+            environ[REFUSAL] = SlowBody(f"the body was not complete within {seconds:g} seconds")
             return True
-        if body is None:
+        except StoreUnavailable as error:
+            environ[REFUSAL] = error
+            return True
+        if not is_whole:
             environ[REFUSAL] = _too_large(limit)
-            return not is_complete
-        environ[BODY], environ["wsgi.input"], environ["CONTENT_LENGTH"] = body, BytesIO(body), str(len(body))
-        return False
+        return not is_complete
+
+    async def _read_small(self, environ: WSGIEnvironment, receive: Receive, limit: int) -> tuple[bool, bool]:
+        """Whether the body is within ``limit``, and then in ``environ``; whether it was read to its end."""
+        body, is_complete = await _collect(receive, limit)
+        if body is not None:
+            environ[BODY], environ["wsgi.input"], environ["CONTENT_LENGTH"] = body, BytesIO(body), str(len(body))
+        return body is not None, is_complete
+
+    async def _read_large(self, environ: WSGIEnvironment, receive: Receive, limit: int) -> tuple[bool, bool]:
+        """The same for a body that is never in memory as a whole."""
+        run = partial(asyncio.get_running_loop().run_in_executor, self._pool)
+        body, length, is_complete = await self._spool.read(receive, limit, DRAIN_BYTES, run)
+        if body is not None:
+            environ[LARGE] = environ["wsgi.input"] = body
+            environ["CONTENT_LENGTH"] = str(length)
+            environ["wsgi.input_terminated"] = True  # also when it came in chunks: it ends where it ends
+        return body is not None, is_complete
 
     async def _hold(self, environ: WSGIEnvironment, parked: Parked, is_inline: bool,
                     receive: Receive) -> Answer | None:

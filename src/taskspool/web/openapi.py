@@ -69,8 +69,8 @@ def _operation(route: Route, names: Names, errors: Mapping[int, type[BaseModel]]
         "summary": route.summary,
         "parameters": [
             *_path_parameters(route),
-            *({"name": one.name, "in": one.place, "schema": one.schema, "description": one.description}
-              for one in route.parameters),
+            *({"name": one.name, "in": one.place, "schema": one.schema, "description": one.description,
+               **({"required": True} if one.is_required else {})} for one in route.parameters),
         ],
         "responses": {
             str(status): _response(text, names.get(model or errors[status]) if model or status >= 400 else None)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json; charset=utf-8"
 """With the charset, because Windows PowerShell 5.1 reads JSON without one as Latin-1."""
+PLAIN_JSON = "application/json"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
@@ -36,10 +37,16 @@ def reply(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str
     return reply_bytes(encode(value), status, headers)
 
 
-def reply_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def plain_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The same as FastAPI services write it: ``application/json`` and no more, no newline at the end."""
+    return reply_bytes(encode_part(value), status, headers, PLAIN_JSON)
+
+
+def reply_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None,
+                content_type: str = JSON) -> Response:
     """A response with ``body``, which is JSON already."""
     lines = Headers()
-    lines.add("Content-Type", JSON)
+    lines.add("Content-Type", content_type)
     lines.add("Content-Length", str(len(body)))
     for name, value in (headers or {}).items():
         lines.add(name, value)

@@ -28,6 +28,7 @@ class Parameter:
     schema: Mapping[str, Any]
     description: str
     place: str = "query"
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Serving:
         extensions: Mapping[str, Any] = getattr(app, "extensions", {})
         self._front = Front(app, is_quick=is_quick or extensions[IS_QUICK],
                             max_body_bytes=settings.max_task_bytes + ENVELOPE_BYTES,
-                            body_limit=extensions.get(BODY_LIMIT, lambda _method, _path: None))
+                            body_limit=extensions.get(BODY_LIMIT, lambda _method, _path: None),
+                            spool_folder=settings.root / "uploads" / "tmp")
         self.protocol = type("Limited", (FastLane,), {"max_connections": allow_many_files()})
         self._server = _Server(_config(self._front, self.protocol), self._front)
 

@@ -22,15 +22,20 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
-AnyShape = TypeVar("AnyShape", bound=Shape)
+AnyShape = TypeVar("AnyShape", bound=BaseModel)
 
 
 def read(environ: WSGIEnvironment, shape: type[AnyShape], *, max_bytes: int, max_depth: int) -> AnyShape:
     """The body of the request as ``shape``; no body counts as ``{}``. Raises InvalidRequest, PayloadTooLarge."""
-    raw = environ.get(BODY)
+    return fit(shape, parse_object(raw_body(environ, max_bytes), max_depth))
+
+
+def raw_body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
+    """The whole body. Raises Werkzeug's RequestEntityTooLarge, under another server than ours."""
+    raw: bytes | None = environ.get(BODY)
     if raw is None:  # under another server than ours; kept, because a request that waits is asked again
         raw = environ[BODY] = get_input_stream(environ, max_content_length=max_bytes).read()
-    return fit(shape, parse_object(raw, max_depth))
+    return raw
 
 
 def fit(shape: type[AnyShape], value: dict[str, Any]) -> AnyShape:

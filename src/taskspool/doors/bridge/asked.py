@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from taskspool.doors.bridge.fields import INSTANT_RULE, instant_of
 from taskspool.doors.bridge.models import PRIORITIES, BackoffAsked, CancelMany, RetryMany, Submission, Wished
 from taskspool.doors.bridge.wire import PRIORITY, STATUS
 from taskspool.engine.index_query import Filter
 from taskspool.engine.options import PLAIN, Backoff, Options
 from taskspool.engine.task import NewTask, Priority, State, check_name
 from taskspool.errors import InvalidRequest
+from taskspool.web.fields import INSTANT_RULE, instant_of
 
 DEFAULT_REQUESTER = "http-client"
 _ID_PREFIX = re.compile(r"[0-9a-f-]{1,36}", re.ASCII)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from taskspool.doors.bridge.answers import Answer
-from taskspool.doors.bridge.fields import WHOLE, Token
+from taskspool.doors.bridge.fields import Token
+from taskspool.web.fields import WHOLE
 from taskspool.web.shape import Shape
 
 MAX_LINES = 10_000

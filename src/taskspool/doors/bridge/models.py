@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from taskspool.doors.bridge.fields import (
-    WHOLE, By, DelaySeconds, Instant, LeaseSeconds, Name, Reason, SpanSeconds, Tag, TaskId, UniqueKey,
+    By, DelaySeconds, LeaseSeconds, Name, Reason, SpanSeconds, Tag, TaskId, UniqueKey,
 )
 from taskspool.engine.options import BACKOFF_KINDS, MAX_TAGS, ON_CONFLICT
+from taskspool.web.fields import WHOLE, Instant
 from taskspool.web.shape import Shape
 
 MAX_TYPES = 100

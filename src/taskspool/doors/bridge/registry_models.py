@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from taskspool.doors.bridge.answers import Answer
-from taskspool.doors.bridge.fields import WHOLE, Instant, Name
+from taskspool.doors.bridge.fields import Name
+from taskspool.web.fields import WHOLE, Instant
 from taskspool.doors.bridge.models import MAX_TYPES
 from taskspool.doors.bridge.worker_models import Beats
 from taskspool.engine.worker_record import MAX_KIND_CHARS, MAX_LABEL_CHARS, MAX_LABELS, MAX_NUMBER

@@ -105,6 +105,7 @@ def claim_json(claim: Claim, renewed_at: datetime | None = None) -> dict[str, An
         "status": "in_progress", "assigned_to": lease.worker, "updated_at": claimed_at, "claimed_at": claimed_at,
         "attempt": lease.attempt, "max_attempts": task.max_retries + 1, "previous_error": task.last_error,
         "deadline_at": optional_text(deadline_of(claim)), "checkpoint": task.checkpoint,
+        "group": task.options.group, "parent_id": task.options.parent,
         "lease": lease_json(lease, renewed_at or lease.claimed_at),
     }
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from taskspool.doors.bridge.fields import WHOLE, DelaySeconds, Instant, LeaseSeconds, Name, Token, WaitSeconds, Worker
+from taskspool.doors.bridge.fields import DelaySeconds, LeaseSeconds, Name, Token, WaitSeconds, Worker
+from taskspool.web.fields import WHOLE, Instant
 from taskspool.doors.bridge.models import MAX_TYPES
 from taskspool.web.shape import Shape
 
