@@ -121,18 +121,21 @@ def _claim(body: Mapping[str, Any], worker: str) -> Claim:
         created_at=_instant(body.get("created_at")), priority=_priority(body.get("priority")),
         max_retries=max(0, int(body.get("max_attempts") or 1) - 1), attempts=attempt - 1,
         last_error=body.get("previous_error"), checkpoint=body.get("checkpoint"),
-        options=_limits(body),
+        options=_options(body),
     )
     return Claim(task, Lease(task.id, worker, attempt, str(lease.get("token") or ""), _seconds(lease),
                              datetime.now(UTC)))
 
 
-def _limits(body: Mapping[str, Any]) -> Options:
-    """How long the attempt may take: from claim to deadline by the server's clock, which need not be ours."""
-    if not isinstance(body.get("deadline_at"), str):
+def _options(body: Mapping[str, Any]) -> Options:
+    """What it belongs to, and how long the attempt may take: from claim to deadline by the server's clock, which need
+    not be ours."""
+    group, parent, left = body.get("group"), body.get("parent_id"), None
+    if isinstance(body.get("deadline_at"), str):
+        left = from_text(body["deadline_at"]) - _instant(body.get("claimed_at"))
+    if group is None and parent is None and left is None:
         return PLAIN
-    left = from_text(body["deadline_at"]) - _instant(body.get("claimed_at"))
-    return Options(timeout_seconds=max(0.0, left.total_seconds()))
+    return Options(group=group, parent=parent, timeout_seconds=None if left is None else max(0.0, left.total_seconds()))
 
 
 def event_of(body: Mapping[str, Any]) -> Event | None:

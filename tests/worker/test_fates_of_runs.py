@@ -110,17 +110,18 @@ def test_a_run_learns_that_its_lease_is_lost(queue: Queue, tmp_path: Path, place
     assert (state(queue, task_id), queue.task(task_id).task.attempts) == (State.SCHEDULED, 0)
 
 
-@pytest.mark.parametrize("way", ["timeout", "cancel"])
+@pytest.mark.parametrize("way", ["timeout", "cancel", "cancel at once"])
 def test_a_handler_that_does_not_stop_keeps_no_task(queue: Queue, tmp_path: Path, stern_place: tuple[str, Worker],
                                                     way: str) -> None:
     """The task ends without it, the worker goes on; of a process, and of what it has started, nothing is left."""
     files = files_in(tmp_path)
     task_id = put(queue, "deaf", files, **({"timeout_seconds": 0.3} if way == "timeout" else {}))
-    if way == "cancel":
+    if way != "timeout":
         eventually(Path(files["began"]).exists, 20, "it runs")
-        queue.cancel(task_id)
+        ended = queue.cancel(task_id, at_once=way == "cancel at once").state
+        assert ended is (State.CANCELLED if way == "cancel at once" else State.CLAIMED)
     assert result(queue, task_id).status == ("error" if way == "timeout" else "cancelled")
-    assert way == "cancel" or queue.result(task_id).error_message in TIMED_OUT
+    assert way != "timeout" or queue.result(task_id).error_message in TIMED_OUT
     assert result(queue, put(queue, "soon")).is_success
     if Path(files["pids"]).exists():  # else it was ended before it could write it
         pids = [int(pid) for pid in Path(files["pids"]).read_text("utf-8").split()]

@@ -10,8 +10,9 @@ import inspect
 import json
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from taskspool.engine.lifecycle import Failure
@@ -48,14 +49,26 @@ def call_handler(handlers: Handlers, context: TaskContext, data: JsonValue) -> O
     handler = handlers.get(context.type)
     if handler is None:
         return Failure(f"this worker has no handler for {context.type!r}", retryable=False)
-    outcome = _called(handler, context, data)
+    outcome = _called(handler, replace(context, _performer=partial(_perform, handlers)), data)
     return _checked(outcome) if isinstance(outcome, Success) else outcome
+
+
+def _perform(handlers: Handlers, context: TaskContext, type_name: str, data: JsonValue) -> JsonValue:
+    """What the handler of ``type_name`` returns, within the run of ``context``. Raises what it raises."""
+    handler = handlers.get(type_name)
+    if handler is None:
+        raise GiveUp(f"this worker has no handler for {type_name!r}; it has {', '.join(handlers.types)}")
+    return _given(handler, context, data)
+
+
+def _given(handler: Handler, context: TaskContext, data: JsonValue) -> JsonValue:
+    given = handler.function(data, context) if handler.wants_context else handler.function(data)
+    return _awaited(given, context.contact) if inspect.iscoroutine(given) else given
 
 
 def _called(handler: Handler, context: TaskContext, data: JsonValue) -> Outcome:
     try:
-        given = handler.function(data, context) if handler.wants_context else handler.function(data)
-        return Success(_awaited(given, context.contact) if inspect.iscoroutine(given) else given)
+        return Success(_given(handler, context, data))
     except Snooze as snooze:
         return Putoff(snooze.delay_seconds, readable(snooze))
     except Retry as retry:
@@ -104,12 +117,15 @@ def context_of(claim: Claim, contact: Contact) -> TaskContext:
     """What the handler of ``claim`` is told, and tells through ``contact``."""
     task, lease = claim.task, claim.lease
     return TaskContext(task.id, task.type, task.requester, lease.attempt, lease.worker, task.last_error,
-                       task.checkpoint, _deadline_of(claim), contact, lease.attempt + _left(claim), task.priority.word)
+                       task.checkpoint, _deadline_of(claim), contact, lease.attempt + _left(claim), task.priority.word,
+                       task.options.group, task.options.parent)
 
 
 def _left(claim: Claim) -> int:
     """How many attempts may still come after this one."""
-    return max(0, claim.task.max_retries - claim.task.attempts)
+    task = claim.task
+    used = task.attempts + (task.crashes if task.options.crashes_count else 0)
+    return max(0, task.max_retries - used)
 
 
 def may_come_again(claim: Claim) -> bool:

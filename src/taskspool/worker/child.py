@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from queue import SimpleQueue
 from typing import IO, Any, NoReturn
@@ -21,7 +21,7 @@ from taskspool.engine.task import JsonValue
 from taskspool.errors import InvalidRequest, RefusedToStart
 from taskspool.worker.calling import call_handler
 from taskspool.worker.child_wire import Message, context_from, error_from, line_of, outcome_json
-from taskspool.worker.contact import Cancelled, Contact
+from taskspool.worker.contact import Cancelled, Contact, Seen
 from taskspool.worker.handlers import Handlers, load_handlers
 
 
@@ -124,6 +124,12 @@ class ChildContact(Contact):
 
     def submit(self, body: Mapping[str, Any], key: str | None = None) -> str:
         return str(self._ask({"submit": body, "key": key}))
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        return {task_id: Seen(*told) for task_id, told in self._ask({"look": list(task_ids)}).items()}
+
+    def cancel(self, task_id: str, reason: str | None = None) -> None:
+        self._ask({"cancel": task_id, "reason": reason})
 
     def take(self, reply: Message) -> None:
         """The answer to a call."""

@@ -192,7 +192,13 @@ def _answer(contact: Contact, message: Message) -> dict[str, Any]:
     try:
         if "submit" in message:
             return {"value": contact.submit(message["submit"], message.get("key"))}
-        contact.keep(message["checkpoint"])
+        if "look" in message:
+            return {"value": {task_id: [seen.state, seen.error]
+                              for task_id, seen in contact.look(message["look"]).items()}}
+        if "cancel" in message:
+            contact.cancel(message["cancel"], message["reason"])
+        else:
+            contact.keep(message["checkpoint"])
     except Cancelled:
         return {"is_cancelled": True}
     except TaskspoolError as error:

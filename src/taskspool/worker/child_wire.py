@@ -4,6 +4,7 @@
     process: {"ready": true} or {"refused": text, "hint": text}   {"begun": true}   {"done": outcome}
              {"log": [stream, text]}   {"progress": [percent, message]}
              {"checkpoint": value, "call": n}   {"submit": body, "key": text, "call": n}      (answered by a reply)
+             {"look": ids, "call": n}           {"cancel": id, "reason": text, "call": n}      (answered by a reply)
 
 The worker's lines come on stdin, the process's go to a pipe of their own: stdout and stderr are the handler's, and
 become the live log. Not pickle: what a broken process says must not run in the worker.
@@ -26,7 +27,7 @@ from taskspool.worker.context import TaskContext
 Message = Mapping[str, Any]
 
 _FIELDS = ("task_id", "type", "requester", "attempt", "worker", "previous_error", "previous_checkpoint", "max_attempts",
-           "priority")
+           "priority", "group", "parent")
 
 
 def line_of(message: Message) -> bytes:

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -55,6 +55,14 @@ class Said:
 SILENCE = Said()
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Another task, as a handler sees it: its state (the words of ``engine.task.State``), and why it was given up."""
+
+    state: str
+    error: str | None = None
+
+
 class LiveLog(Protocol):
     """Where the lines of a running task go."""
 
@@ -68,17 +76,21 @@ class LiveLog(Protocol):
 class Contact:
     """``send`` tells the queue, and says whether somebody wants the task cancelled.
 
-    ``submit`` hands over a new task (its body, an idempotency key) and gives its id. ``open_log`` makes the live log
-    when the first line comes. ``seconds``: how long the attempt may take, None without end; it begins now. ``at_end``
-    is called when the run is to stop.
+    ``submit`` hands over a new task (its body, an idempotency key) and gives its id. ``look`` and ``cancel`` are those
+    of a ``WorkSource``. ``open_log`` makes the live log when the first line comes. ``seconds``: how long the attempt
+    may take, None without end; it begins now. ``at_end`` is called when the run is to stop.
     """
 
     def __init__(self, send: Callable[[Said], bool] = lambda said: False, *,  # noqa: ARG005 - nobody listens
                  submit: Callable[[Mapping[str, Any], str | None], str] | None = None,
+                 look: Callable[[Sequence[str]], Mapping[str, Seen]] | None = None,
+                 cancel: Callable[[str, str | None], None] | None = None,
                  open_log: Callable[[], LiveLog] | None = None, seconds: float | None = None,
                  at_end: Callable[[], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
         self._submit = submit
+        self._look = look
+        self._cancel = cancel
         self._open_log = open_log
         self._clock = clock
         self._log: LiveLog | None = None
@@ -153,6 +165,18 @@ class Contact:
         if self._submit is None:
             raise StoreUnavailable("this run has no queue to hand a task to")
         return self._submit(body, key)
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """How these tasks stand; those that are not there are left out. Raises what the queue raises."""
+        if self._look is None:
+            raise StoreUnavailable("this run has no queue to look into")
+        return self._look(task_ids)
+
+    def cancel(self, task_id: str, reason: str | None = None) -> None:
+        """Ask for the end of a task. One that is finished stays as it is. Raises what the queue raises."""
+        if self._cancel is None:
+            raise StoreUnavailable("this run has no queue to cancel a task in")
+        self._cancel(task_id, reason)
 
     def say(self, percent: float | None, message: str | None) -> None:
         """The last one wins; it is told with the next ``tell``."""

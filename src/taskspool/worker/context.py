@@ -16,14 +16,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from taskspool.client_wire import submission
 from taskspool.engine.task import JsonValue
-from taskspool.worker.contact import Cancelled, Contact, StopReason
+from taskspool.worker.contact import Cancelled, Contact, Seen, StopReason
 
 MAX_AFTER_SECONDS = 31_536_000.0
 
@@ -56,7 +56,8 @@ class TaskContext:
     """One attempt on one task by one worker. ``attempt`` counts from 1, up to ``max_attempts``.
 
     ``previous_error`` is how the attempt before ended, ``previous_checkpoint`` what an earlier one kept. ``deadline``:
-    from then on the result is refused, and the task given to another, or up; None when it has no timeout.
+    from then on the result is refused, and the task given to another, or up; None when it has no timeout. ``group`` and
+    ``parent``: what it belongs to, and the id of the task whose handler submitted it; None: nothing, nobody.
     """
 
     task_id: str
@@ -70,6 +71,10 @@ class TaskContext:
     contact: Contact = field(default_factory=Contact, repr=False, compare=False)
     max_attempts: int = 1
     priority: str = "normal"
+    group: str | None = None
+    parent: str | None = None
+    _performer: Callable[[TaskContext, str, JsonValue], JsonValue] | None = field(default=None, repr=False,
+                                                                                  compare=False)
 
     @property
     def is_cancelled(self) -> bool:
@@ -126,6 +131,30 @@ class TaskContext:
         key = options.pop("idempotency_key", None)
         wishes = {"requester": f"task {self.task_id}", "parent": self.task_id, **options}
         return self.contact.submit(submission(type, data, wishes), key)
+
+    def perform(self, type: str, data: JsonValue) -> JsonValue:  # noqa: A002  # the word of the wire
+        """Do the work of another type within this attempt, with the handler this worker has for it; what it returns.
+
+        Raises GiveUp when there is none, and whatever that handler raises.
+        """
+        if self._performer is None:
+            raise GiveUp(f"this worker has no handler for {type!r}")
+        return self._performer(replace(self, type=type), type, data)
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """How other tasks stand, by id: ``state`` and ``error``. Those that are not there any more are left out.
+
+        Raises StoreUnavailable, ServerUnreachable.
+        """
+        return self.contact.look(task_ids)
+
+    def cancel(self, task_id: str, reason: str | None = None) -> None:
+        """Ask for the end of a task; one that is finished, or gone, stays as it is.
+
+        A task may ask for its own end: what its handler raises next (a Snooze) then ends it as cancelled.
+        Raises StoreUnavailable, ServerUnreachable.
+        """
+        self.contact.cancel(task_id, reason)
 
 
 def _within_a_year(seconds: float) -> float:

@@ -139,7 +139,7 @@ def load_handlers(names: Sequence[str] = (), builtin: bool = True) -> Handlers:
 
 
 def _two_handlers(type_name: str, one: HandlerFunction, other: HandlerFunction) -> RefusedToStart:
-    is_builtin = BUILTIN in (one.__module__, other.__module__)
+    is_builtin = any(function.__module__.startswith("taskspool.") for function in (one, other))
     names = " and ".join(_wrapped(function).name for function in (one, other))
     return RefusedToStart(f"two handlers for the task type {type_name!r}: {names}",
                           hint="rename yours, or give --no-builtin" if is_builtin else "keep one")

@@ -243,6 +243,7 @@ class Worker:
     def _take(self, claim: Claim) -> None:
         """In hand from here on, and its time runs."""
         contact = Contact(partial(self._source.tell, claim), submit=self._source.submit, seconds=seconds_of(claim),
+                          look=self._source.look, cancel=self._source.cancel,
                           open_log=lambda: TaskLog(partial(self._source.append_log, claim)),
                           at_end=self._patience.notice)
         self._hand.take(claim, contact)

@@ -11,9 +11,10 @@ from typing import Any
 
 from taskspool.client import Client
 from taskspool.engine.lifecycle import Failure
-from taskspool.engine.task import Claim, JsonValue
+from taskspool.engine.task import Claim, JsonValue, State
 from taskspool.engine.worker_record import BEAT_SECONDS, GONE, QUIET, RUN, WorkerReport
-from taskspool.worker.contact import Said
+from taskspool.errors import Conflict, NotFound
+from taskspool.worker.contact import Said, Seen
 from taskspool.worker.source import Heard
 
 RELEASE_TIMEOUT_SECONDS = 0.5
@@ -96,6 +97,23 @@ class RemoteSource:
 
     def submit(self, body: Mapping[str, Any], key: str | None) -> str:
         return self._client.submit_task(body, idempotency_key=key)
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        seen = {}
+        for task_id in task_ids:
+            try:
+                state = str(self._client.task(task_id)["state"])
+                error = self._client.result(task_id).error_message if state == State.DEAD else None
+            except NotFound:
+                continue
+            seen[task_id] = Seen(state, error)
+        return seen
+
+    def cancel(self, task_id: str, reason: str | None) -> None:
+        try:
+            self._client.cancel(task_id, by=self.worker, reason=reason)
+        except (Conflict, NotFound):
+            return
 
     def interrupt(self) -> None:
         """A poll in flight is left alone: if it still brings a task, the loop gives that back."""

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from taskspool.engine.lifecycle import Failure, Queue
-from taskspool.engine.task import Claim, JsonValue
+from taskspool.engine.task import Claim, JsonValue, State
 from taskspool.engine.worker_record import WorkerReport
 from taskspool.errors import Conflict, NotFound
-from taskspool.worker.contact import Said
+from taskspool.worker.contact import Said, Seen
 from taskspool.worker.submitting import new_task_of
 
 FOLDER_BEAT_SECONDS = 1.0
@@ -69,6 +69,12 @@ class WorkSource(Protocol):
 
     def submit(self, body: Mapping[str, Any], key: str | None) -> str:
         """Hand over a new task, as ``POST /api/tasks`` takes it; its id."""
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """How these tasks stand, by id; those that are not there are left out."""
+
+    def cancel(self, task_id: str, reason: str | None) -> None:
+        """Ask for its end; one that is finished, or gone, stays as it is."""
 
     def interrupt(self) -> None:
         """End a waiting ``claim`` soon, and let no later one wait."""
@@ -154,6 +160,23 @@ class FolderSource:
 
     def submit(self, body: Mapping[str, Any], key: str | None) -> str:
         return self._queue.enqueue(new_task_of(body), key=key).task_id
+
+    def look(self, task_ids: Sequence[str]) -> Mapping[str, Seen]:
+        seen = {}
+        for task_id in task_ids:
+            try:
+                state = self._queue.task(task_id).state
+                error = self._queue.result(task_id).error_message if state is State.DEAD else None
+            except NotFound:
+                continue
+            seen[task_id] = Seen(state.value, error)
+        return seen
+
+    def cancel(self, task_id: str, reason: str | None) -> None:
+        try:
+            self._queue.cancel(task_id, by=self.worker, reason=reason)
+        except (Conflict, NotFound):
+            return
 
     def interrupt(self) -> None:
         self._is_interrupted = True
