@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.measuring import HEAD, KEEP, Row, cells, spread_children
 
 COMMANDS = ("engine_vs_disk", "engine_vs_peers", "end_to_end", "several_workers", "over_http", "latency", "servers",
-            "depth")
+            "depth", "todos_list", "managed_performance")
 REPORT = Path(__file__).with_name("REPORT.md")
 
 

@@ -20,6 +20,8 @@ RATIO_OF = {
     "depth": "claim, p50",
     "several_workers": "four workers, fast",
     "latency": "p50 of others' requests meanwhile",
+    "managed_performance": "tasks done per second",
+    "todos_list": "a session and status, by due_date",
 }
 """Command -> a row of its table that has a ratio whatever is installed here (peers may be absent)."""
 NEEDS_A_PEER = {"engine_vs_peers", "end_to_end"}
