@@ -94,7 +94,8 @@ def test_texts_from_outside_do_not_steer_the_terminal(command):
     assert safe("a\nb") == "a\\u000ab"
 
 
-@pytest.mark.parametrize("encoding", ["cp949", "cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", [
+    "cp949", pytest.param("cp1252", marks=pytest.mark.slow), pytest.param("ascii", marks=pytest.mark.slow)])
 def test_letters_the_console_lacks_are_no_error(root, encoding):
     """On a console of another code page `?` stands for what it cannot show, in tables and in errors."""
     def shown(*arguments: str) -> tuple[int, bytes]:

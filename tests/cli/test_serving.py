@@ -25,7 +25,7 @@ def started(tmp_path: Path) -> Iterator[Services]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent another way there")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_bridge_and_worker_stop_when_told(started: Services, tmp_path: Path, number: int) -> None:
     """Ctrl-C or SIGTERM: exit code 0 within 5 s, also with a long poll open; no claim and no lock is left behind."""
     root = tmp_path / "outputs"

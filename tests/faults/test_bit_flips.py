@@ -90,7 +90,8 @@ def test_a_flipped_bit_is_seen(scratch: Path, flips: int) -> None:
     print(f"{flips} bits flipped in {len(names)} files: {dict(told)}")
 
 
-@pytest.mark.parametrize("flips", [25, pytest.param(LIVE_FLIPS, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("flips", [25, LIVE_FLIPS])
 @pytest.mark.timeout(900)
 def test_a_flipped_bit_stops_nobody(scratch: Path, flips: int) -> None:
     """No exception at the start, in a sweep, in a claim or in any way of looking, and no task becomes another one.

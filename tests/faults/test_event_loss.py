@@ -121,7 +121,8 @@ def test_a_frozen_bridge_sees_everything_when_it_wakes(started: Services, tmp_pa
     assert requests.get(url, timeout=30).json()["pending"] == number
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(FILES // 5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [200, FILES // 5])
 @pytest.mark.timeout(1_800)
 def test_a_folder_made_anew_is_watched_all_the_same(started: Services, tmp_path: Path, number: int) -> None:
     """tasks/ deleted and made again under a running worker: it goes on, and does all that is dropped there."""

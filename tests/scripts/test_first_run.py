@@ -82,7 +82,7 @@ def test_once_shows_task_result_and_folders(started: Services, tmp_path: Path, f
 
 @ON_POSIX
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="children are found in /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_signals_stop_everything_within_5_seconds(started: Services, tmp_path: Path, free_port: int,
                                                   number: int) -> None:
     """Ctrl-C and SIGTERM: bridge and worker stop by themselves, exit code 0, nothing had to be killed."""
@@ -121,7 +121,7 @@ def test_a_bridge_that_cannot_start_says_why(started: Services, tmp_path: Path, 
     assert "error: the bridge stopped by itself" in service.said()
 
 
-@pytest.mark.parametrize("worker", ["idle", "sick"])
+@pytest.mark.parametrize("worker", [pytest.param("idle", marks=pytest.mark.slow), "sick"])
 def test_no_good_answer_is_no_success(started: Services, tmp_path: Path, free_port: int, worker: str) -> None:
     """`--once` ends with 0 only if the answer came: a worker that does nothing, or fails, makes it 1."""
     root = tmp_path / "outputs"

@@ -97,6 +97,6 @@ def test_keys_do_not_become_paths(bridge: LiveBridge) -> None:
 
 def test_type_and_requester_do_not_become_paths(bridge: LiveBridge, tmp_path: Path) -> None:
     """Type and requester are only ever content."""
-    for text in ("../../up", "C:\\x", "a/b"):
+    for text in ("../../escaped", "C:\\x", "a/b"):
         bridge.submit(text, requester=text)
-    assert not list(bridge.settings.root.parent.glob("up*"))
+    assert not list(bridge.settings.root.parent.glob("escaped*"))

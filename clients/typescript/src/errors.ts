@@ -16,6 +16,7 @@
  *     ├── IdempotencyConflict   422  the key was used before with another body
  *     └── StoreUnavailable      503  nothing was accepted; the same call may be repeated
  *         ├── StoreFull         507  no room left
+ *         ├── QueueFull         503  as many tasks wait as may wait
  *         └── ServerUnreachable 503  no answer from the bridge
  *
  * `code` is stable and for programs, `message` is for people, `hint` says what a person can do about it.
@@ -66,6 +67,7 @@ export class LogOffset extends TaskspoolError {}
 export class IdempotencyConflict extends TaskspoolError {}
 export class StoreUnavailable extends TaskspoolError {}
 export class StoreFull extends StoreUnavailable {}
+export class QueueFull extends StoreUnavailable {}
 export class ServerUnreachable extends StoreUnavailable {}
 
 type ErrorClass = new (message: string, fields?: ErrorFields) => TaskspoolError;
@@ -91,6 +93,7 @@ const KINDS: readonly (readonly [ErrorClass, string, number])[] = [
   [IdempotencyConflict, "IDEMPOTENCY_CONFLICT", 422],
   [StoreUnavailable, "STORE_UNAVAILABLE", 503],
   [StoreFull, "STORE_FULL", 507],
+  [QueueFull, "QUEUE_FULL", 503],
   [ServerUnreachable, "SERVER_UNREACHABLE", 503],
 ];
 

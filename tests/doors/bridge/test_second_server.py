@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import requests
 
 
+pytestmark = pytest.mark.slow
+
+
 @dataclass
 class Two:
     first: str

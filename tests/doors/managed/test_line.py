@@ -151,6 +151,17 @@ def test_without_history_the_outlook_is_the_timeout(still: LiveManaged) -> None:
     assert at(made["estimated_completion"]) - at(made["created_at"]) == timedelta(seconds=120)
 
 
+@pytest.mark.parametrize("has_history", [False, True])
+def test_the_end_of_time_is_an_outlook_too(still: LiveManaged, *, has_history: bool) -> None:
+    """A task that waits for the last second there is is taken, and told: nothing is later than that."""
+    if has_history:
+        still.queue.workers.report(WorkerReport("worker_001"))
+        still.work(still.new()["id"])
+    made = still.new(schedule_for="9999-12-31T23:59:59.999999Z", timeout=31_536_000)
+    for told in (made, still.told(made["id"])):
+        assert told["scheduled_for"] == told["estimated_completion"] == "9999-12-31T23:59:59.999999Z"
+
+
 def test_the_outlook_is_what_then_happens(still: LiveManaged, clock: FakeClock) -> None:
     """With history and workers: the rounds before its turn, and its own run; what runs ends a mean after its start."""
     still.queue.workers.report(WorkerReport("worker_001", concurrency=2))

@@ -86,7 +86,8 @@ def test_a_task_that_is_to_be_tried_again(still: LiveManaged) -> None:
     assert told["completed_at"] is None
 
 
-@pytest.mark.parametrize("task_id", ["invalid_id", str(uuid.UUID(int=7, version=4)), "..%2f..%2fetc", "1", "batch", "%00"])
+@pytest.mark.parametrize("task_id", [
+    "invalid_id", str(uuid.UUID(int=7, version=4)), "..%2f..%2fetc", "1", "batch", "%00"])
 def test_an_id_nobody_has(door: LiveManaged, task_id: str) -> None:
     """Any text may be asked for: 404 TASK_NOT_FOUND for each verb, with the id in details."""
     for reply in (door.get(f"{TASKS}/{task_id}"), door.delete(f"{TASKS}/{task_id}"),

@@ -90,7 +90,8 @@ def test_wishes_reach_the_task(door: LiveManaged) -> None:
 @pytest.mark.parametrize(("fields", "field"), [
     ({"kb_id": ""}, "kb_id"), ({"kb_id": "k" * 37}, "kb_id"), ({"priority": "urgent"}, "priority"),
     ({"task_type": "shell"}, "task_type"), ({"chunk_size": "1e3"}, "chunk_size"), ({"timeout": "-"}, "timeout"),
-    ({"max_retries": "9" * 30}, "max_retries"), ({"schedule_for": "tomorrow"}, "schedule_for")])
+    ({"max_retries": "9" * 30}, "max_retries"), ({"max_retries": "--5"}, "max_retries"),
+    ({"timeout": "\u00b2"}, "timeout"), ({"schedule_for": "tomorrow"}, "schedule_for")])
 def test_a_field_that_breaks_its_rule_is_named(door: LiveManaged, fields: dict[str, str], field: str) -> None:
     """400, the field in the details, and nothing is left of the file."""
     before = everything_in(door)

@@ -10,7 +10,7 @@ from live_tagged import LiveTagged, live_tagged, new_tag
 
 from taskspool.jobs import tagged as jobs
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def tagged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTagged]:
     with live_tagged(request.param, tmp_path_factory.mktemp("tagged")) as one:
         yield one

@@ -10,7 +10,7 @@ from databases import KINDS, clear
 from live_todos import LiveTodos, live_todos
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def todos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTodos]:
     with live_todos(request.param, tmp_path_factory.mktemp("todos")) as one:
         yield one
