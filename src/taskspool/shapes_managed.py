@@ -18,10 +18,16 @@ MAX_TEXTS = 100_000
 MAX_PARTS = 1_000
 MAX_DIMENSION = 8_192
 
+VECTOR_LIMIT = 1e15
+"""Squares of larger numbers do not fit: such a vector would have no length, and no search would find it."""
+
+VectorNumber = Annotated[float, Field(ge=-VECTOR_LIMIT, le=VECTOR_LIMIT, allow_inf_nan=False)]
 TaskType = Literal["document_processing", "embedding_generation", "vector_storage", "knowledge_indexing",
                    "batch_processing", "health_check"]
 Path = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00]+$")]
 TaskId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+UploadId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""As POST /api/v1/uploads/* gives them: no dashes."""
 Name = Annotated[str, Field(min_length=1, max_length=1_024)]
 
 
@@ -43,7 +49,7 @@ class DocumentPayload(Payload):
     """A file, and how it is cut. One of ``file_path`` and ``upload_id`` names it; the path wins."""
 
     file_path: Annotated[Path | None, Field(description="absolute path of the file, as the worker sees it")] = None
-    upload_id: Annotated[TaskId | None, Field(description="id of an upload, instead of a path")] = None
+    upload_id: Annotated[UploadId | None, Field(description="id of an upload, instead of a path")] = None
     file_name: Annotated[Name | None, Field(description="the name to show; else the last part of the path")] = None
     document_id: Annotated[Name | None, Field(
         description="what the document is stored under in its knowledge base: a later one with the same id takes its "
@@ -52,7 +58,7 @@ class DocumentPayload(Payload):
         DEFAULT_CHUNK_CHARS)
     chunk_overlap: Annotated[int | None, Field(
         ge=0, lt=MAX_CHUNK_CHARS, description="characters that a chunk repeats of the one before, less than "
-        f"chunk_size; else {DEFAULT_OVERLAP_CHARS}, or chunk_size - 1 if that is less")] = None
+        f"chunk_size; else {DEFAULT_OVERLAP_CHARS}, or half of chunk_size if that is less")] = None
 
     @model_validator(mode="after")
     def _is_possible(self) -> DocumentPayload:
@@ -64,8 +70,9 @@ class DocumentPayload(Payload):
 
     @property
     def overlap(self) -> int:
-        """Characters that a chunk repeats of the one before it."""
-        return min(DEFAULT_OVERLAP_CHARS, self.chunk_size - 1) if self.chunk_overlap is None else self.chunk_overlap
+        """Characters that a chunk repeats of the one before it. Of a small chunk half: with less than that left to
+        add, who asks for small chunks alone would get one for nearly every character."""
+        return min(DEFAULT_OVERLAP_CHARS, self.chunk_size // 2) if self.chunk_overlap is None else self.chunk_overlap
 
 
 class DocumentProcessing(DocumentPayload):
@@ -88,7 +95,7 @@ class TextChunk(Payload):
 class VectorChunk(TextChunk):
     """A piece of text with its vector."""
 
-    embedding: Annotated[list[float], Field(min_length=1, max_length=MAX_DIMENSION, strict=False)]
+    embedding: Annotated[list[VectorNumber], Field(min_length=1, max_length=MAX_DIMENSION, strict=False)]
 
 
 class EmbeddingGeneration(Payload):

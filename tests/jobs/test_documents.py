@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import random
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,16 @@ x = 1
 <div>raw <b>html</b></div>
 """
 ENTITIES = making.archive(word__document_xml=b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>')
+_DEFLATED = making.archive(word__document_xml=b"<a/>" * 100)
+TORN = _DEFLATED.replace(_DEFLATED[47:57], b"\xff" * 10)
+"""A whole list of contents, and a first entry that does not unpack."""
+
+
+def packed_otherwise() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as made:
+        made.writestr("word/document.xml", b"<a/>")
+    return out.getvalue()
 
 
 def read(folder: Path, name: str, content: bytes) -> Document:
@@ -87,6 +101,8 @@ def test_each_kind_is_read(tmp_path: Path, name: str, content: bytes, kind: str,
     ("a.docx", making.archive(word__document_xml=b"<a>"), "broken DOCX"),
     ("a.docx", BOMB, "swells more than 200 times"),
     ("a.docx", ENTITIES, "declares entities"),
+    ("a.docx", TORN, "broken or encrypted ZIP archive"),
+    ("a.docx", packed_otherwise(), "a way that DOCX does not have"),
 ])
 def test_what_cannot_be_read_is_refused_for_good(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     """Broken, encrypted, empty, trapped and foreign files fail at once: the message names the file and the reason."""
@@ -94,6 +110,14 @@ def test_what_cannot_be_read_is_refused_for_good(tmp_path: Path, name: str, cont
         read(tmp_path, name, content)
     assert name in str(caught.value)
     assert says in str(caught.value)
+
+
+@pytest.mark.usefixtures("root")
+def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that only few files of a kind need: another attempt would miss it too."""
+    monkeypatch.setitem(sys.modules, "charset_normalizer", None)
+    with pytest.raises(GiveUp, match=r"a\.txt: this worker cannot read text: charset_normalizer is not installed; pip"):
+        read(tmp_path, "a.txt", b"\xb0\xa1\xb0\xa1")
 
 
 @pytest.mark.usefixtures("root")
@@ -114,3 +138,41 @@ def test_deep_html_and_deep_markdown_are_read(tmp_path: Path) -> None:
     """Nesting has no end for a stranger, and must have none for us."""
     assert "x" in read(tmp_path, "a.html", b"<div>" * 20_000 + b"x").text
     assert "x" in read(tmp_path, "a.md", b"> " * 60 + b"x\n\n" + b"> " * 5_000 + b"y").text
+
+
+def spoiled(content: bytes, chance: random.Random) -> bytes:
+    """``content`` with some bytes changed, doubled, left out."""
+    body = bytearray(content)
+    for _ in range(chance.choice([1, 3, 10, 50])):
+        at = chance.randrange(len(body))
+        match chance.randrange(4):
+            case 0:
+                body[at] = chance.randrange(256)
+            case 1:
+                body[at:at + chance.randrange(1, 30)] = b""
+            case 2:
+                body[at:at] = body[chance.randrange(len(body)):][:chance.randrange(1, 100)]
+            case _:
+                body[at:at + 1] = chance.choice([b"99999999999", b"-1", b"0 0 R", b"<<", b"[[[[[", b"\0"])
+        body = body or bytearray(b"x")
+    return bytes(body)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.pdf", making.pdf(["The quick brown fox. " * 20] * 3)),
+    ("a.docx", making.word(["word " * 30] * 9, [["a", "b"]])),
+    ("a.html", making.html("T", ["word " * 20] * 9)), ("a.md", MARKDOWN * 9), ("a.txt", "é핑".encode("utf-16") * 99)],
+    ids=["pdf", "docx", "html", "md", "txt"])
+def test_a_spoiled_document_is_read_or_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    """200 of each kind: a text, or a refusal that names the file; never another error, which would be tried again."""
+    chance, refusals = random.Random(8084), list[str]()
+    for _ in range(200):
+        try:
+            read(tmp_path, name, spoiled(content, chance))
+        except GiveUp as error:
+            refusals.append(str(error))
+    assert all(name in refusal for refusal in refusals)
+    assert len(refusals) < 200 or name == "a.docx", "what is spoiled so little is now and then read"

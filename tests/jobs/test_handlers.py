@@ -11,7 +11,9 @@ import pytest
 
 from jobs import making
 from jobs.conftest import Run, given, refusal
+from live_managed import live_managed
 from taskspool.jobs import managed, place, stages
+from taskspool.jobs.embedding import MODEL
 from taskspool.jobs.vector_store import KnowledgeBase
 from taskspool.worker.contact import Said
 
@@ -50,6 +52,26 @@ def test_a_document_becomes_chunks(run: Run, tmp_path: Path) -> None:
     assert said[-1].percent == 95
 
 
+@pytest.mark.parametrize("keys", [{"file_path", "upload_id", "file_name", "file_size"}, {"upload_id"}])
+def test_what_was_uploaded_is_read(run: Run, root: Path, keys: set[str]) -> None:
+    """The payload that an upload gives its task, and its id alone, lead to the file."""
+    with live_managed(root) as door:
+        reply = door.session.post(f"{door.url}/api/v1/uploads/file", data={"kb_id": "kb"}, timeout=30,
+                                  files={"file": ("pump.md", b"# Reset\n\nPress the red button.")})
+    assert reply.status_code == 201, reply.text
+    payload = {key: value for key, value in reply.json()["payload"].items() if key in keys}
+    result = given(run("document_processing", payload))
+    assert (result["kind"], result["chunks"][0]["text"]) == ("markdown", "Reset\n\nPress the red button.")
+
+
+def test_small_chunks_alone_are_not_one_for_each_character(run: Run, tmp_path: Path) -> None:
+    """Who says chunk_size and no chunk_overlap gets about as many chunks as the text needs."""
+    path = tmp_path / "a.txt"
+    path.write_text("word and another one. " * 1000)
+    assert 22_000 / 200 < given(run("document_processing", {"file_path": str(path), "chunk_size": 200}))[
+        "chunk_count"] < 4 * 22_000 / 200
+
+
 def test_a_result_is_never_too_large(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is in the file alone, and the result says so."""
     path = tmp_path / "a.txt"
@@ -73,6 +95,7 @@ def test_a_result_is_never_too_large(run: Run, tmp_path: Path, monkeypatch: pyte
     ("vector_storage", {"chunks": [{"text": "a", "embedding": [1]}, {"text": "a", "embedding": [1, 2]}]},
      "must all have the same length"),
     ("vector_storage", {"chunks": [{"text": "a", "embedding": [1], "index": 1}] * 2}, "two have the same index"),
+    ("vector_storage", {"chunks": [{"text": "a", "embedding": [1, 2]}], "model": MODEL}, "have 1024 numbers, not 2"),
 ])
 @pytest.mark.usefixtures("letters")
 def test_what_another_attempt_would_not_mend_ends_at_once(run: Run, task_type: str, payload: Any, says: str) -> None:

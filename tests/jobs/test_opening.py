@@ -93,6 +93,7 @@ def test_an_upload_is_named_by_its_id(root: Path) -> None:
         path_of(None, ID)
     folder.mkdir(parents=True)
     (folder / "report.pdf").write_bytes(b"x")
+    (folder / "pending.json").write_bytes(b"{}")
     (folder / ".part").write_bytes(b"x")
     assert path_of(None, ID) == folder / "report.pdf"
     (folder / "second.pdf").write_bytes(b"x")

@@ -34,6 +34,7 @@ def test_what_clients_send_is_taken(task_type: str, payload: dict[str, Any]) -> 
     ("document_processing", {"file_path": 5}, "file_path must be a string"),
     ("document_processing", {"file_path": "/a\x00b"}, "file_path must match"),
     ("document_processing", {"upload_id": "../x"}, "upload_id must match"),
+    ("document_processing", {"upload_id": "0" * 33}, "upload_id must match"),
     ("document_processing", {"file_path": "/a", "chunk_size": 0}, "chunk_size must be at least 1"),
     ("document_processing", {"file_path": "/a", "chunk_size": 100_001}, "chunk_size must be at most 100000"),
     ("document_processing", {"file_path": "/a", "chunk_size": "9"}, "chunk_size must be a whole number"),
@@ -42,6 +43,8 @@ def test_what_clients_send_is_taken(task_type: str, payload: dict[str, Any]) -> 
     ("embedding_generation", {}, "needs exactly one of texts, chunks, chunks_path, source_task_id: there is none"),
     ("embedding_generation", {"texts": ["a"], "chunks_path": "/a"}, "not texts and chunks_path together"),
     ("vector_storage", {"chunks": [{"text": "a"}]}, "chunks.0.embedding is missing"),
+    ("vector_storage", {"chunks": [{"text": "a", "embedding": [1, 1e300]}]}, "chunks.0.embedding.1 must be at most"),
+    ("vector_storage", {"chunks": [{"text": "a", "embedding": [float("nan")]}]}, "chunks.0.embedding.0 must be"),
     ("batch_processing", {"tasks": [{"task_type": "reboot"}]}, "tasks.0.task_type is not one of the words"),
     ("batch_processing", {"file_paths": []}, "file_paths must hold 1 or more"),
     ("health_check", {"checks": ["luck"]}, "checks.0 is not one of the words"),
@@ -54,7 +57,7 @@ def test_a_wrong_payload_is_named(task_type: str, payload: Any, says: str) -> No
     assert says in caught.value.message
 
 
-@pytest.mark.parametrize(("given", "overlap"), [({}, 200), ({"chunk_size": 100}, 99), ({"chunk_size": 1}, 0),
+@pytest.mark.parametrize(("given", "overlap"), [({}, 200), ({"chunk_size": 100}, 50), ({"chunk_size": 1}, 0),
                                                 ({"chunk_size": 100, "chunk_overlap": 7}, 7)])
 def test_the_overlap_follows_a_small_chunk(given: dict[str, int], overlap: int) -> None:
     """Who asks for small chunks alone gets an overlap that fits."""

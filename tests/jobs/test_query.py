@@ -9,6 +9,7 @@ import pytest
 from taskspool.cli.main import run
 from taskspool.jobs import place
 from taskspool.jobs.chunking import Chunk
+from taskspool.jobs.embedding import MODEL
 from taskspool.jobs.vector_store import KnowledgeBase
 
 
@@ -28,3 +29,7 @@ def test_vectors_of_another_model_cannot_be_asked(root: Path, capsys: pytest.Cap
     base.store("d", "f", "t", [Chunk(0, 0, 1, "a")], np.ones((1, 2), np.float32), model="mine")
     assert run(["query", "kb", "what", "--root", str(root)]) == 1
     assert "has vectors of mine" in capsys.readouterr().err
+    claimed = KnowledgeBase(place.knowledge_path(root, "kb2"), "kb2")
+    claimed.store("d", "f", "t", [Chunk(0, 0, 1, "a")], np.ones((1, 2), np.float32), model=MODEL)
+    assert run(["query", "kb2", "what", "--root", str(root)]) == 1
+    assert "with 2 numbers" in capsys.readouterr().err, "what only says it is of our model"

@@ -34,15 +34,16 @@ def query(kb_id: str, text: str, top: int, root: Path | None, as_json: bool) -> 
     Exit code 0: shown; 1: there is no such knowledge base, or it was made with another model.
     """
     from taskspool.jobs import place
-    from taskspool.jobs.embedding import INSTALL, MODEL, embed, missing_package
+    from taskspool.jobs.embedding import DIMENSION, INSTALL, MODEL, embed, missing_package
     from taskspool.jobs.vector_store import KnowledgeBase
 
     if not text.strip():
         raise InvalidRequest("TEXT must say what to look for", field="text", rule="not empty")
     base = KnowledgeBase(place.knowledge_path(from_environment(root=root).root, kb_id), kb_id)
-    if (model := base.about().model) != MODEL:
-        raise Conflict(f"the knowledge base {kb_id} has vectors of {model}: a text cannot be compared with them",
-                       hint=f"only vectors of {MODEL} can be asked with words")
+    about = base.about()
+    if (about.model, about.dimension) != (MODEL, DIMENSION):
+        raise Conflict(f"the knowledge base {kb_id} has vectors of {about.model} with {about.dimension} numbers: "
+                       "a text cannot be compared with them", hint=f"only vectors of {MODEL} can be asked with words")
     if missing := missing_package():
         raise RefusedToStart(f"texts cannot be compared: {missing} is not installed", hint=INSTALL)
     found = base.search(embed([text])[0], top)

@@ -59,6 +59,8 @@ def read_document(path: Path, name: str, tell: Tell = lambda _done: None) -> Doc
         return Document(name, kind, _checked(text), facts)
     except BadDocument as error:
         raise GiveUp(f"{name}: {error}") from error
+    except ModuleNotFoundError as error:  # some are loaded only when they are needed
+        raise GiveUp(f"{name}: this worker cannot read {kind}: {error.name} is not installed; {INSTALL}") from error
 
 
 def kind_of(content: bytes, name: str) -> str:
@@ -81,10 +83,7 @@ def kind_of(content: bytes, name: str) -> str:
 
 def _reader(kind: str) -> Callable[[bytes, Tell], tuple[str, Mapping[str, Any]]]:
     module = "markup" if kind in ("html", "markdown") else kind
-    try:
-        readers = importlib.import_module(f"taskspool.jobs.reading_{module}")
-    except ModuleNotFoundError as error:
-        raise BadDocument(f"this worker cannot read {kind}: {error.name} is not installed; {INSTALL}") from error
+    readers = importlib.import_module(f"taskspool.jobs.reading_{module}")
     reader: Callable[[bytes, Tell], tuple[str, Mapping[str, Any]]] = getattr(readers, f"read_{kind}")
     return reader
 

@@ -16,6 +16,8 @@ from taskspool.jobs import place
 from taskspool.worker.handlers import GiveUp, Retry
 
 MAX_DOCUMENT_BYTES = 104_857_600
+UPLOAD_MARK = "pending.json"
+"""Beside an uploaded file until its door knows that the task is there: a worker may be faster."""
 _PASSING = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
             errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO), getattr(errno, "ETXTBSY", errno.EBUSY)}
 _PASSING_ON_WINDOWS = {32, 33}
@@ -33,7 +35,7 @@ def path_of(file_path: str | None, upload_id: str | None) -> Path:
         return path
     folder = place.settings().root.absolute() / "uploads" / str(upload_id)
     try:
-        found = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+        found = sorted(each for each in folder.iterdir() if not each.name.startswith(".") and each.name != UPLOAD_MARK)
     except OSError as error:
         raise GiveUp(f"upload {upload_id}: it is not there") from error
     if len(found) != 1:

@@ -108,6 +108,8 @@ def read_embeddings(path: Path) -> Embedded:
     try:
         numbers = np.frombuffer(b"".join(base64.b64decode(each.vector, validate=True) for each in found.chunks), "<f2")
         vectors = numbers.reshape(len(found.chunks), found.dimension).astype(np.float32)
+        if not np.isfinite(vectors).all():
+            raise ValueError("some are no numbers")
     except (ValueError, binascii.Error) as error:
         raise GiveUp(f"{path}: its vectors are broken: {error}") from error
     return Embedded(Prepared(found.document_id, found.file, chunks_of(found.chunks), facts), vectors, found.model)

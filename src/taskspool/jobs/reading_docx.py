@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,8 +50,8 @@ def _check_archive(content: bytes) -> None:
             for entry in entries:
                 if entry.filename.endswith((".xml", ".rels")) and _has_document_type(archive.read(entry)):
                     raise BadDocument(f"{entry.filename} in it declares entities")
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, ValueError, OSError,
-            EOFError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError,
+            OSError, EOFError) as error:
         raise BadDocument(f"it is a broken or encrypted ZIP archive ({error})") from error
 
 
@@ -60,6 +61,8 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
     if (total := sum(entry.file_size for entry in entries)) > MAX_UNPACKED_BYTES:
         raise BadDocument(f"it would unpack to {total} bytes, more than the {MAX_UNPACKED_BYTES} allowed")
     for entry in entries:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadDocument(f"{entry.filename} in it is compressed in a way that DOCX does not have")
         if entry.file_size > SMALL_BYTES and entry.file_size > MAX_RATIO * max(1, entry.compress_size):
             raise BadDocument(f"{entry.filename} in it swells more than {MAX_RATIO} times: that is a trap")
 

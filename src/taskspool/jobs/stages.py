@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from taskspool.jobs import place
 from taskspool.jobs.chunking import Chunk, TooManyChunks, cut
 from taskspool.jobs.documents import read_document
-from taskspool.jobs.embedding import MODEL, check_installed, embed
+from taskspool.jobs.embedding import DIMENSION, MODEL, check_installed, embed
 from taskspool.jobs.opening import path_of
 from taskspool.jobs.prepared import Embedded, Prepared
 from taskspool.jobs.vector_store import KnowledgeBase
@@ -86,5 +86,8 @@ def embedded_by_client(document_id: str, file: str, chunks: Sequence[Chunk], vec
     lengths = {len(vector) for vector in vectors}
     if len(lengths) != 1:
         raise GiveUp(f"payload: chunks: embeddings must all have the same length, not {sorted(lengths)}")
-    made_by = model or (MODEL if lengths == {1024} else f"unnamed-{lengths.pop()}")
+    length = lengths.pop()
+    if model == MODEL and length != DIMENSION:
+        raise GiveUp(f"payload: model: vectors of {MODEL} have {DIMENSION} numbers, not {length}")
+    made_by = model or (MODEL if length == DIMENSION else f"unnamed-{length}")
     return Embedded(Prepared(document_id, file, chunks, {}), np.asarray(vectors, np.float32), made_by)

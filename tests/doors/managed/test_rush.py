@@ -79,3 +79,30 @@ def test_nothing_breaks_under_a_rush(tmp_path: Path) -> None:
         assert told["total_tasks"] == len(ids) == door.get(TASKS).json()["pagination"]["total"]
         assert set(listed) <= {"completed", "failed", "canceled"}
         assert list(door.queue.store.problems()) == []
+
+
+def test_batches_at_once_stay_within_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is being written counts too: of eight batches of two at the same time five are taken where ten may wait."""
+    with live_managed(tmp_path, managed_max_waiting=10) as door:
+        together, real = threading.Barrier(8), door.queue.enqueue_many
+        beside = threading.Event()
+
+        def slowly(*news: object) -> object:
+            beside.wait(0.2)  # a disk that takes its time: all who ask meanwhile must be told of these
+            return real(*news)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(door.queue, "enqueue_many", slowly)
+        statuses: list[int] = []
+
+        def submit() -> None:
+            together.wait(10)
+            body = [{"task_type": "health_check", "kb_id": "kb", "payload": {}}] * 2
+            statuses.append(requests.post(f"{door.url}{TASKS}/batch", json=body, timeout=30).status_code)
+
+        clients = [threading.Thread(target=submit) for _ in range(8)]
+        for one in clients:
+            one.start()
+        for one in clients:
+            one.join()
+        assert Counter(statuses) == {201: 5, 503: 3}
+        assert door.get("/api/v1/queues/info").json()["queue_size"] == 10

@@ -91,6 +91,7 @@ def test_wishes_reach_the_task(door: LiveManaged) -> None:
     ({"kb_id": ""}, "kb_id"), ({"kb_id": "k" * 37}, "kb_id"), ({"priority": "urgent"}, "priority"),
     ({"task_type": "shell"}, "task_type"), ({"chunk_size": "1e3"}, "chunk_size"), ({"timeout": "-"}, "timeout"),
     ({"max_retries": "9" * 30}, "max_retries"), ({"max_retries": "--5"}, "max_retries"),
+    ({"chunk_size": "0"}, "chunk_size"), ({"chunk_overlap": "100000"}, "chunk_overlap"),
     ({"timeout": "\u00b2"}, "timeout"), ({"schedule_for": "tomorrow"}, "schedule_for")])
 def test_a_field_that_breaks_its_rule_is_named(door: LiveManaged, fields: dict[str, str], field: str) -> None:
     """400, the field in the details, and nothing is left of the file."""

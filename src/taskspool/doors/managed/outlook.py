@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from taskspool.doors.managed.models import DEFAULT_TIMEOUT_SECONDS
 from taskspool.engine.lifecycle import Queue
@@ -14,6 +14,7 @@ from taskspool.errors import StoreUnavailable
 
 FRESH_SECONDS = 1.0
 """So long the numbers are taken as they were: asking for a task must not cost a look at all workers."""
+LAST = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("taskspool.web")
 
@@ -42,15 +43,22 @@ class Outlook:
         own = self.mean_seconds.get(task.type)
         if snapshot.state is State.CLAIMED:
             began = snapshot.updated_at if snapshot.lease is None else snapshot.lease.claimed_at
-            return max(now, began + timedelta(seconds=timeout if own is None else own))
+            return max(now, later(began, timeout if own is None else own))
         if (snapshot.state is State.SCHEDULED and task.was_started) or snapshot.state.is_final:
             return None
         not_before = max(task.created_at, task.not_before or task.created_at)
         if own is None or self.all_mean_seconds is None or not self.concurrency:
-            end = not_before + timedelta(seconds=timeout)
-            return end if end > now else now + timedelta(seconds=timeout)
+            end = later(not_before, timeout)
+            return end if end > now else later(now, timeout)
         rounds = (max(position, 1) - 1 + self.running) // self.concurrency
-        return max(now, not_before) + timedelta(seconds=rounds * self.all_mean_seconds + own)
+        return later(max(now, not_before), rounds * self.all_mean_seconds + own)
+
+
+def later(instant: datetime, seconds: float) -> datetime:
+    """``instant`` + ``seconds``, or the last instant that can be told: ``schedule_for`` may be the end of 9999."""
+    if seconds >= (LAST - instant).total_seconds():
+        return LAST
+    return instant + timedelta(seconds=seconds)
 
 
 class Outlooks:

@@ -49,11 +49,11 @@ class TaskViews:
         return self._put(tasks_of(bodies))
 
     def _put(self, news: Sequence[NewTask]) -> list[dict[str, Any]]:
-        self.capacity.reserve(len(news))
-        if len(news) == 1:
-            ids = [self.queue.enqueue(news[0]).task_id]
-        else:
-            ids = [one.task_id for one in self.queue.enqueue_many(news)]
+        with self.capacity.room_for(len(news)):
+            if len(news) == 1:
+                ids = [self.queue.enqueue(news[0]).task_id]
+            else:
+                ids = [one.task_id for one in self.queue.enqueue_many(news)]
         made = [_as_waiting(self.queue.task(task_id)) for task_id in ids]
         return [self._told(one, place) for one, place in zip(made, self._places(made), strict=True)]
 

@@ -5,6 +5,7 @@ Parsed by Werkzeug; what it finds wrong is told as a clear 400.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ MAX_PARTS = MAX_BATCH + 50
 NUMBERS = ("max_retries", "timeout")
 TEXTS = ("task_type", "priority", "schedule_for")
 PAYLOAD_NUMBERS = ("chunk_size", "chunk_overlap")
+_NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 FIELDS: Mapping[str, Any] = {
     "kb_id": {"type": "string", "minLength": 1, "maxLength": 36},
     "task_type": {"type": "string", "default": "document_processing"},
@@ -71,7 +73,7 @@ class Form:
 
     def _number(self, name: str) -> int:
         text = self.fields[name].strip()
-        if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 10:
+        if not _NUMBER.fullmatch(text):
             raise InvalidRequest(f"{name} must be a whole number", field=name, rule="must be a whole number")
         return int(text)
 

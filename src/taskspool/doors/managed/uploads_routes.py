@@ -22,6 +22,7 @@ from taskspool.doors.managed.wire import new_task_of
 from taskspool.engine.lifecycle import Queue
 from taskspool.errors import InvalidRequest, PayloadTooLarge, QueueFull, StoreFull, StoreUnavailable
 from taskspool.settings import Settings
+from taskspool.shapes_managed import PAYLOADS, DocumentPayload
 from taskspool.web.bridge import ENVELOPE_BYTES
 from taskspool.web.errors import Forbidden
 from taskspool.web.reply import reply
@@ -32,6 +33,9 @@ SWEEP_SECONDS = 600.0
 """What a crash left is looked for with an upload, no more often than this."""
 _REFUSALS = (InvalidRequest, QueueFull, StoreFull)
 """After these it is certain that no task was made."""
+READ_BY: Mapping[str, type[DocumentPayload]] = {
+    kind: shape for kind, shape in PAYLOADS.items() if issubclass(shape, DocumentPayload)}
+"""The types that read a file: what they would not take is not taken here."""
 Submit = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
 """Bodies as POST /api/v1/tasks takes them -> the tasks as it answers them; all or none."""
 
@@ -154,9 +158,12 @@ class UploadViews:
 
     def _check(self, form: Form) -> None:
         if not 1 <= len(form.incoming) <= MAX_BATCH:
-            raise InvalidRequest(f"file is missing: the form must bring 1..{MAX_BATCH} files", field="file",
+            raise InvalidRequest(f"the form must bring 1..{MAX_BATCH} files, not {len(form.incoming)}", field="file",
                                  rule=f"1..{MAX_BATCH} files")
-        new_task_of(fit(TaskRequest, form.task({})))  # what the fields break is told before anything is kept
+        wanted = form.task({"file_path": "/"})
+        new_task_of(fit(TaskRequest, wanted))  # what the fields break is told before anything is kept
+        if wanted["task_type"] in READ_BY:
+            fit(READ_BY[wanted["task_type"]], wanted["payload"])
         largest = max(one.file.seek(0, 2) for one in form.incoming)
         if largest > self._settings.upload_max_bytes:
             raise PayloadTooLarge(f"file is larger than {self._settings.upload_max_bytes} bytes", field="file",
