@@ -80,10 +80,12 @@ def _tagged(settings: Settings, closing: ExitStack) -> Served:
     from taskspool.doors import tagged
     from taskspool.doors.tagged.projection import Projection
     from taskspool.records.database import open_database
+    from taskspool.records.tagged_home import refuse_foreign_rows
 
     database = open_database(settings)
     closing.callback(database.close)
     queue = _queue(settings, closing)
+    refuse_foreign_rows(database, settings)
     projection = Projection(queue, database)
     projection.start()
     closing.callback(projection.stop)

@@ -39,7 +39,8 @@ class Place:
 def execute_task(data: Mapping[str, JsonValue], context: TaskContext) -> JsonValue:
     """``{task_id, uuid}``: run the handler of that row with its payload; what it returns is the result.
 
-    Before anything else the row says ``in_progress``. A row that is gone is not worked on.
+    Before anything else the row says ``in_progress``. A row that is gone is not worked on, nor one whose
+    ``retry_limit`` was lowered below what was used already.
     """
     task_id, uuid = data.get("task_id"), data.get("uuid")
     if not isinstance(task_id, int) or not isinstance(uuid, str):
@@ -47,6 +48,8 @@ def execute_task(data: Mapping[str, JsonValue], context: TaskContext) -> JsonVal
     work = _place().mirror.begin(task_id, uuid, context.task_id)
     if work is None:
         raise GiveUp(f"task {task_id} was deleted")
+    if context.attempt > work.retry_limit + 1:
+        raise GiveUp(f"no run is left: retry_limit was lowered to {work.retry_limit} after {context.attempt - 1} runs")
     if work.handler == EXECUTE:
         raise GiveUp(f"{EXECUTE} cannot be the handler of a task: it would call itself")
     return context.perform(work.handler, work.payload)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import uuid4
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -114,9 +115,13 @@ class TaggedMirror:
 
 
 def _mourn(row: TaggedTask) -> None:
-    """The engine has lost it. What never ran is handed over anew; what may have run is not run again."""
+    """The engine has lost it. What never ran is handed over anew; what may have run is not run again.
+
+    Anew means under another key: the old one is known to the engine with what the row wanted then, which may have been
+    changed since, and a file that comes back must not be a second task of this row.
+    """
     if row.status == "to_do":
-        row.queue_id = None
+        row.queue_id, row.uuid = None, str(uuid4())
     elif row.status not in FINAL.values():
         row.status, row.error, row.updated_at = "failed", LOST, datetime.now(UTC)
 

@@ -194,15 +194,21 @@ class TaggedTasks:
         return queue_id
 
     def _tell(self, task_id: int) -> None:
-        """The engine gets what the row wants now. Until this is committed, ``repair`` does it again."""
+        """The engine gets what the row wants now. Until this is committed, ``repair`` does it again.
+
+        A task that is over has nothing to steer, but its row is looked at: its count never passes ``retry_limit``.
+        """
         def told(session: Session) -> None:
             row = session.scalar(select(TaggedTask).where(TaggedTask.id == task_id).with_for_update())
             if row is None or row.queue_id is None:
                 return
-            with suppress(TaskFinished, TaskNotFound):  # then there is nothing left to steer
+            with suppress(TaskFinished, TaskNotFound):
                 self._queue.revise(row.queue_id, priority=PRIORITIES[row.priority], max_retries=row.retry_limit,
                                    options={"timeout_seconds": float(row.timeout_seconds)}, by=REQUESTER)
             row.is_told = True
+            standing = look(self._queue.store, row)
+            if standing is not None:
+                standing.put_into(row)
 
         self._database.run(told)
 
