@@ -46,6 +46,24 @@ def test_the_order_holds_while_the_clock_stands_still(candidate: Candidate, queu
     assert taken(queue, max_tasks=25) == ids
 
 
+def test_a_place_in_the_middle_of_the_line_is_the_order_of_claiming(candidate: Candidate, queue: Queue) -> None:
+    """After puts, takes, revised priorities and retries of two processes, each of them tells every place right."""
+    other = candidate.open()
+    ids = put(queue, *["ping"] * 6) + put(other, *["ping"] * 6, priority=Priority.HIGH)
+    for number in range(12):
+        mine = (queue, other)[number % 2]
+        for one in (queue, other):
+            candidate.clock.advance(3)
+            one.sweep()
+            wanted = [snapshot.task.id for snapshot in one.listing(limit=100)]
+            assert [one.store.position(task_id) for task_id in wanted] == list(range(1, len(wanted) + 1))
+            assert len(wanted) == 12
+        claim = mine.claim("w")[0]
+        mine.fail(claim.task.id, claim.lease.token, Failure("no luck", retryable=False))
+        mine.retry(claim.task.id)
+        mine.revise(ids[number], priority=(Priority.CRITICAL, Priority.LOW)[number % 2])
+
+
 def test_a_task_that_comes_back_keeps_its_place(candidate: Candidate, queue: Queue) -> None:
     """Released, it is in front of those that came after it."""
     first, second = put(queue, "ping", "ping")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.foreign import pop, reply
 from fake_clock import FakeClock
 from taskspool.engine import files
 from taskspool.engine.lifecycle import Failure, Queue
@@ -60,6 +62,50 @@ def test_a_task_that_is_done_while_it_is_seen_scheduled_is_done(opener: Callable
 
     overtaken(monkeypatch, "read", f"scheduled/{task_id}.json", cancel)
     here.sweep()
+    for queue in (there, here):
+        assert queue.store._recorder.flush()
+    assert here.figures().by_state == {State.CANCELLED: 1}
+
+
+def test_a_task_that_is_retried_while_its_foreign_result_is_read_is_ready(
+        opener: Callable[..., Queue], clock: FakeClock, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that an old program wrote, read by one process, taken away by another's retry before it is told."""
+    here, there = opener(), opener()
+    assert here.figures().is_complete
+    task_id = there.enqueue(NewTask("ping", {})).task_id
+    reply(folder, task_id, status="error")
+    clock.advance(3)
+    there.sweep()
+    assert there.store._recorder.flush()
+
+    def retry() -> None:
+        clock.advance(0.001)
+        there.retry(task_id)
+        clock.advance(0.001)
+
+    overtaken(monkeypatch, "read", f"results/{task_id}.json", retry)
+    here.sweep()
+    for queue in (there, here):
+        assert queue.store._recorder.flush()
+    assert here.figures().by_state == {State.READY: 1}
+
+
+def test_a_task_that_is_done_while_it_is_seen_popped_is_done(
+        opener: Callable[..., Queue], clock: FakeClock, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old program's mark, seen by one process, and the end, told by another before the first has told the mark."""
+    here, there = opener(), opener()
+    assert here.figures().is_complete
+    task_id = there.enqueue(NewTask("ping", {})).task_id
+    assert there.store._recorder.flush()
+    pop(folder, task_id)
+
+    def cancel() -> None:
+        clock.advance(0.001)
+        there.cancel(task_id)
+        clock.advance(0.001)
+
+    overtaken(monkeypatch, "exists", f"results/{task_id}.json", cancel)  # the last look before it counts as popped
+    assert here.claim("w", types=["other"]) == []
     for queue in (there, here):
         assert queue.store._recorder.flush()
     assert here.figures().by_state == {State.CANCELLED: 1}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from taskspool.engine import order, ready
 from taskspool.engine.ready import Entry, ReadyLine, entry_at
 from taskspool.engine.task import Priority
 
@@ -126,3 +127,41 @@ def test_the_line_does_not_grow_with_what_has_passed_through(kinds: list[str] | 
         assert line.pop(kinds) is not None
     held = len(line._all) + sum(map(len, line._by_type.values()))
     assert held < 500
+
+
+@pytest.mark.parametrize("unasked", [0, 3, 10_000])
+@given(steps=st.lists(st.tuples(st.sampled_from("aaaaadpqqq"), entries), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_a_place_asked_for_now_and_then_is_the_naive_one(unasked: int, steps: list[tuple[str, Entry]]) -> None:
+    """Puts, takes out of the middle, takes of the next and changed priorities, whatever happened since places were
+    last asked for, and however small the buckets: a place is 1 + how many would be taken before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "BUCKET", 2)
+        patch.setattr(ready, "UNASKED_CHANGES", unasked)
+        line, model = ReadyLine(), dict[str, Entry]()
+        for deed, entry in steps:
+            if deed == "a":
+                line.add(entry)
+                model[entry.task_id] = entry
+            elif deed == "d":
+                line.discard(entry.task_id)
+                model.pop(entry.task_id, None)
+            elif deed == "p":
+                taken = line.pop(None)
+                assert taken == min(model.values(), default=None)
+                model.pop(taken.task_id if taken else "", None)
+            else:
+                wanted = {one.task_id: place for place, one in enumerate(sorted(model.values()), 1)}
+                assert {task_id: line.position(task_id) for task_id in model} == wanted
+
+
+def test_places_are_not_kept_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked once does not make every later put and take dearer for ever; who asks again is told right."""
+    monkeypatch.setattr(ready, "UNASKED_CHANGES", 10)
+    line = ReadyLine()
+    for number in range(20):
+        line.add(Entry(0, float(number), str(number), "a"))
+    assert (line.position("7"), line._order is not None) == (8, True)
+    for number in range(40):
+        line.add(Entry(0, float(number), "other", "a"))
+    assert (line._order, line.position("7")) == (None, 8)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from faults.broken import changed, variant
-from taskspool.engine import documents, endings, file_store, files, lifecycle, pauses, presence, seal
+from taskspool.engine import documents, endings, file_store, files, lifecycle, pauses, presence, rewriting, seal
 from taskspool.engine.arrivals import Arrivals
 from taskspool.engine.batches import Batches
 from taskspool.engine.cancels import Cancels
@@ -124,7 +124,7 @@ def a_retry_keeps_the_old_request_to_cancel() -> None:
 def a_retry_leaves_the_finished_file() -> None:
     """A crash between the two steps, and the task is in two places."""
     real = files.discard
-    file_store.files = changed(files, discard=lambda path, **named: "/dead/" in path or real(path, **named))
+    rewriting.files = changed(files, discard=lambda path, **named: "/dead/" in path or real(path, **named))
 
 
 @variant
@@ -144,7 +144,7 @@ def a_retry_believes_what_it_saw() -> None:
 def a_retry_that_could_not_remove_the_result_is_acknowledged() -> None:
     """What cannot be unlinked is left for the sweep."""
     real = files.discard
-    file_store.files = changed(files, discard=lambda path, **_: real(path))
+    rewriting.files = changed(files, discard=lambda path, **_: real(path))
 
 
 @variant

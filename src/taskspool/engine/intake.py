@@ -26,7 +26,7 @@ from taskspool.engine.reading import Reading
 from taskspool.engine.ready import Entry, ReadyLine, entry_of
 from taskspool.engine.recorder import Recorder
 from taskspool.engine.refill import Refill
-from taskspool.engine.results_watch import ResultsWatch
+from taskspool.engine.results_watch import ResultsWatch, Sight
 from taskspool.engine.schedule import Schedule
 from taskspool.engine.store import Expired
 from taskspool.engine.tasks_look import TasksLook
@@ -136,7 +136,7 @@ class Intake:
         gone, not whole, not a task, popped by an old program, held already, or finished."""
         name = f"{task_id}.json"
         path = self._place.task_path(State.READY, task_id)
-        now = self._place.clock.monotonic()
+        now, since = self._place.clock.monotonic(), self._place.clock.now()  # before the look, as in _meet
         try:
             content, number = files.read(path, self._place.max_file_bytes, only_link=True)
             document = parse(content)
@@ -162,7 +162,7 @@ class Intake:
             return None
         holder = foreign_holder(document)
         if holder is not None:
-            self._note_popped(Popped(task, holder, number, now))
+            self._note_popped(Popped(task, holder, number, now), since)
             return None
         self._popped.discard(task_id)
         return task, number
@@ -211,6 +211,7 @@ class Intake:
         """A task that has a result is finished, whoever wrote it: its file follows. False while the result is not
         whole."""
         with self._place.moves.of(task_id):  # a retry takes the result away, and the next end brings another
+            since = self._place.clock.now()
             result = self._reading.result(task_id)
             if result is None:
                 return False
@@ -222,21 +223,22 @@ class Intake:
                 return False  # the others go on, and the next sweep tries this one again
         self.line.discard(task_id)
         self.finished(result)
-        self._tell(result)
+        self._tell(Sight(result, since))
         return moved
 
-    def _tell(self, result: Result) -> None:
+    def _tell(self, sight: Sight) -> None:
         """A result that this process did not write."""
-        self._recorder.found(Change(_ENDS[result.state], result.task_id, result.state, self._place.clock.now(), None,
-                                    result, result.worker, result.attempt, result.error_message))
+        result = sight.result
+        self._recorder.found(Change(_ENDS[result.state], result.task_id, result.state, sight.since, None, result,
+                                    result.worker, result.attempt, result.error_message))
 
     # -- tasks popped in place -----------------------------------------------------------------------------------
 
-    def _note_popped(self, popped: Popped) -> None:
+    def _note_popped(self, popped: Popped, since: datetime) -> None:
         task = popped.task
         if self._popped.note(popped):
-            self._recorder.found(Change("claim", task.id, State.CLAIMED, self._place.clock.now(), task, None,
-                                        popped.holder, task.next_attempt))
+            self._recorder.found(Change("claim", task.id, State.CLAIMED, since, task, None, popped.holder,
+                                        task.next_attempt))
         self.line.discard(task.id)
 
     def foreign_lease(self, task_id: str) -> Lease | None:
@@ -288,8 +290,8 @@ class Intake:
         """The results somebody here waits for, if any may have come; not if a sweep is at it."""
         if self._lock.acquire(blocking=False):
             try:
-                for result in self.results.awaited():
-                    self._follow(result)
+                for sight in self.results.awaited():
+                    self._follow(sight)
             finally:
                 self._lock.release()
 
@@ -301,13 +303,14 @@ class Intake:
             self._revisit_results()
 
     def _revisit_results(self) -> None:
-        for result in self.results.revisit():
-            self._follow(result)
+        for sight in self.results.revisit():
+            self._follow(sight)
 
-    def _follow(self, result: Result) -> None:
+    def _follow(self, sight: Sight) -> None:
         """A result that somebody wrote: the task's file goes where the result says."""
+        result = sight.result
         if result.token is None:
-            self._tell(result)
+            self._tell(sight)
         for state in (State.READY, State.SCHEDULED):
             path = self._place.task_path(state, result.task_id)
             if files.exists(path):

@@ -12,8 +12,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from taskspool.engine.order import Order
 from taskspool.engine.task import Priority, Task
 from taskspool.engine.times import Times
+
+UNASKED_CHANGES = 10_000
+"""After so many changes, and as many as there are entries, that nobody asked a place between, places are not kept."""
 
 
 class Entry(NamedTuple):
@@ -42,7 +46,10 @@ def entry_of(task: Task, aging_seconds: float = 0.0) -> Entry:
 
 
 class ReadyLine:
-    """Entries by id, and two heaps over them: one for all types, one per type. Gone entries are dropped lazily."""
+    """Entries by id, and two heaps over them: one for all types, one per type. Gone entries are dropped lazily.
+
+    Where nobody asks for places, none are kept; who asks first pays for a sort.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,6 +60,8 @@ class ReadyLine:
         self._sizes: dict[int, int] = {}
         self._levels = dict.fromkeys(map(int, Priority), 0)
         self._deadlines = Times()
+        self._order: Order[Entry] | None = None
+        self._unasked = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -82,6 +91,8 @@ class ReadyLine:
             self._count(known, -1)
         self._entries[entry.task_id] = entry
         self._count(entry, 1)
+        if self._order is not None:
+            self._keep_order(known, entry)
         self._push(self._all, entry)
         self._push(self._by_type.setdefault(entry.type, []), entry)
         self._last[entry.rank] = max(self._last.get(entry.rank, entry), entry)
@@ -160,7 +171,20 @@ class ReadyLine:
             before = sum(size for rank, size in self._sizes.items() if rank < entry.rank)
             if entry >= self._last[entry.rank]:
                 return before + self._sizes[entry.rank]
-            return 1 + sum(other < entry for other in self._entries.values())
+            if self._order is None:
+                self._order = Order(self._entries.values())
+            self._unasked = 0
+            return 1 + self._order.before(entry)
+
+    def _keep_order(self, gone: Entry | None, come: Entry | None) -> None:
+        order, self._unasked = self._order, self._unasked + 1
+        if order is None or self._unasked > UNASKED_CHANGES + len(self._entries):
+            self._order = None
+            return
+        if gone is not None:
+            order.remove(gone)
+        if come is not None:
+            order.add(come)
 
     def _push(self, heap: list[Entry], entry: Entry) -> None:
         """Onto ``heap``, which is cleared of gone entries before they are its greater part."""
@@ -173,6 +197,8 @@ class ReadyLine:
         entry = self._entries.pop(task_id, None)
         if entry is not None:
             self._count(entry, -1)
+            if self._order is not None:
+                self._keep_order(entry, None)
         if not self._entries:
             self._all.clear()
             self._by_type.clear()

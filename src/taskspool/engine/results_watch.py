@@ -7,6 +7,8 @@ unreadable for a minute goes to ``quarantine/``, and its task is waiting again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple
 
 from taskspool.engine import files
 from taskspool.engine.bell import Bell
@@ -17,6 +19,13 @@ from taskspool.engine.task import Result
 
 READ_SLICE = 100
 """So many unknown results are read before others may go on."""
+
+
+class Sight(NamedTuple):
+    """A result that was found; ``since`` is before the look: what others do to its task after it comes later."""
+
+    result: Result
+    since: datetime
 
 
 class ResultsWatch:
@@ -36,7 +45,7 @@ class ResultsWatch:
         """Whether the folder is worth a look."""
         return self._due.is_due()
 
-    def look(self, follow: Callable[[Result], object]) -> Iterator[None]:
+    def look(self, follow: Callable[[Sight], object]) -> Iterator[None]:
         """The folder's names against the ledger, in slices; ``follow`` is told of each new result."""
         ledger = self._reading.ledger
         gone, fresh = ledger.ids(), list[str]()
@@ -49,19 +58,19 @@ class ResultsWatch:
             if not files.exists(self._place.result_path(task_id)):
                 ledger.forget(task_id)
         while fresh:
-            result = self._read(fresh.pop())
-            if result is not None:
-                follow(result)
+            sight = self._read(fresh.pop())
+            if sight is not None:
+                follow(sight)
             if len(fresh) % READ_SLICE == 0:
                 yield
         self._due.confirm()
 
-    def revisit(self) -> list[Result]:
+    def revisit(self) -> list[Sight]:
         """New results among those that somebody waits for, and those that were not whole when they were seen."""
         halves = list(self._halves)
         return self._read_awaited() + [new for task_id in halves if (new := self._read(task_id)) is not None]
 
-    def awaited(self) -> list[Result]:
+    def awaited(self) -> list[Sight]:
         """New results that somebody waits for, when the folder has changed since the last time."""
         changed_at = files.changed_at(self._place.path("results"))
         if changed_at == self._glanced_at:
@@ -69,21 +78,22 @@ class ResultsWatch:
         self._glanced_at = changed_at
         return self._read_awaited()
 
-    def _read_awaited(self) -> list[Result]:
-        return [result for task_id in self._bell.awaited_results if (result := self._read(task_id)) is not None]
+    def _read_awaited(self) -> list[Sight]:
+        return [sight for task_id in self._bell.awaited_results if (sight := self._read(task_id)) is not None]
 
-    def _read(self, task_id: str) -> Result | None:
+    def _read(self, task_id: str) -> Sight | None:
         """The result, noted, when it is new and whole; None otherwise."""
         if task_id in self._reading.ledger:
             self._bell.ring_result(task_id)
             return None
+        since = self._place.clock.now()
         result = self._reading.result(task_id)
-        if result is not None:
-            self._halves.pop(task_id, None)
-            self.add(result)
-        else:
+        if result is None:
             self._suspect(task_id)
-        return result
+            return None
+        self._halves.pop(task_id, None)
+        self.add(result)
+        return Sight(result, since)
 
     def _suspect(self, task_id: str) -> None:
         now = self._place.clock.monotonic()

@@ -13,6 +13,16 @@ Replies = Mapping[int, tuple[str, type[BaseModel] | None]]
 ID_SCHEMA = {"type": "string", "format": "uuid"}
 
 
+class ValidationError(BaseModel):
+    """One broken rule, as pydantic words it."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any
+    ctx: dict[str, Any] | None = None
+
+
 def asked(more: Replies) -> Replies:
     """What any request may be answered, and ``more``."""
     return {403: ("a page of another site asked", None), 421: ("the Host header is not one of ours", None),

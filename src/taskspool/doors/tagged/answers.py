@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, RootModel
 
 from taskspool.doors.tagged.models import Priority, Status
+from taskspool.web.validation_replies import ValidationError
 
 
 class Task(BaseModel):
@@ -62,16 +63,6 @@ class ErrorAnswer(BaseModel):
     detail: str
     code: str | None = None
     hint: str | None = None
-
-
-class ValidationError(BaseModel):
-    """One broken rule, as pydantic words it."""
-
-    type: str
-    loc: list[str | int]
-    msg: str
-    input: Any
-    ctx: dict[str, Any] | None = None
 
 
 class ValidationAnswer(BaseModel):

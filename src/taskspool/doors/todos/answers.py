@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, RootModel
 
 from taskspool.doors.todos.models import TaskPriority, TaskStatus
+from taskspool.web.validation_replies import ValidationError
 
 
 class Task(BaseModel):
@@ -101,16 +102,6 @@ class ErrorAnswer(BaseModel):
     error_code: str
     details: dict[str, Any]
     request_id: str
-
-
-class ValidationError(BaseModel):
-    """One broken rule, as pydantic words it."""
-
-    type: str
-    loc: list[str | int]
-    msg: str
-    input: Any
-    ctx: dict[str, Any] | None = None
 
 
 class ValidationDetails(BaseModel):
