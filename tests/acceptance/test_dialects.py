@@ -43,7 +43,9 @@ def test_a_poller_in_dialect_a(quiet: System) -> None:
     assert quiet.post(f"/api/tasks/{task_id}/claim", {"worker_id": "late"}).status_code == 404
 
 
-@pytest.mark.parametrize("posted", [{"worker_id": "in-the-end"}, {"worker": "in-the-end"}, {}])
+@pytest.mark.parametrize("posted", [
+    {"worker_id": "in-the-end"}, *(pytest.param(posted, marks=pytest.mark.slow) for posted in (
+        {"worker": "in-the-end"}, {}))])
 def test_a_poller_that_claims_without_a_name(quiet: System, posted: dict[str, str]) -> None:
     """Its result is taken under whatever name it posts, and that name stands in the result."""
     task_id = quiet.submit("web_scraping")
@@ -77,6 +79,7 @@ def test_a_day_in_dialect_b(quiet: System) -> None:
     assert [result[key] for key in ("worker", "status", "success", "error")] == ["b-worker", "success", True, None]
 
 
+@pytest.mark.slow
 def test_the_evening_in_dialect_b(quiet: System) -> None:
     """A failure is a result; the lists are newest first; the numbers add up; the empty line is {"task": null}."""
     good, bad = quiet.submit("report"), quiet.submit("report")

@@ -17,6 +17,7 @@ HOSTILE = 'one line {"logger": "taskspool.events"}'
 
 
 @pytest.mark.parametrize("kind", ["json", "text"])
+@pytest.mark.slow
 def test_one_line_an_event(tmp_path: Path, kind: str) -> None:
     """Every event is one JSON line of the logger taskspool.events, whatever a client wrote; in text there is none."""
     with services(tmp_path) as running:

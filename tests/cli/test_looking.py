@@ -96,6 +96,7 @@ def test_texts_from_outside_do_not_steer_the_terminal(command):
 
 @pytest.mark.parametrize("encoding", [
     "cp949", pytest.param("cp1252", marks=pytest.mark.slow), pytest.param("ascii", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_letters_the_console_lacks_are_no_error(root, encoding):
     """On a console of another code page `?` stands for what it cannot show, in tables and in errors."""
     def shown(*arguments: str) -> tuple[int, bytes]:
@@ -123,6 +124,7 @@ def test_a_reader_that_leaves_is_no_error(command, root, tmp_path):
     assert done.returncode in (0, 1)
 
 
+@pytest.mark.slow
 def test_colour_is_for_terminals(root):
     """No colours in a pipe; none on a terminal when NO_COLOR is set."""
     pty = pytest.importorskip("pty")

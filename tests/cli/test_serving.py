@@ -44,6 +44,7 @@ def test_bridge_and_worker_stop_when_told(started: Services, tmp_path: Path, num
     assert taskspool("doctor", "--root", root).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_log_is_json_when_asked(started: Services, tmp_path: Path) -> None:
     """`--log-format json`: every line is an object with time, level, logger and message."""
     bridge = started.bridge(tmp_path / "outputs", "--log-format", "json")
@@ -53,7 +54,8 @@ def test_the_log_is_json_when_asked(started: Services, tmp_path: Path) -> None:
         assert {"time", "level", "logger", "message"} <= set(json.loads(line))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize("host", [
+    "0.0.0.0", *(pytest.param(host, marks=pytest.mark.slow) for host in ("", "::", "192.0.2.1", "example.org"))])
 def test_an_open_address_is_refused(tmp_path: Path, host: str) -> None:
     """Without keys the bridge listens on loopback only; any other --host ends with code 2, before a folder is made."""
     done = taskspool("serve", "bridge", "--host", host, "--port", "0", "--root", tmp_path / "outputs")
@@ -75,6 +77,7 @@ def test_a_taken_port_is_refused_with_its_holder(tmp_path: Path) -> None:
         assert str(os.getpid()) in done.stderr
 
 
+@pytest.mark.slow
 def test_commands_speak_to_the_bridge(started: Services, tmp_path: Path) -> None:
     """put, show, result with --url, with and without /api, do what they do on the folder."""
     root = tmp_path / "outputs"
@@ -97,6 +100,7 @@ def test_a_worker_asks_for_one_place(tmp_path: Path) -> None:
     assert (done.returncode, "no_such_module" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_worker_uses_the_handlers_it_is_given(tmp_path: Path) -> None:
     """--handlers FILE --no-builtin --once: the task of that type is done, a ping is left alone."""
     root = tmp_path / "outputs"

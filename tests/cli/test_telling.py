@@ -162,6 +162,7 @@ def test_events_are_followed(root, tmp_path, queue, way):
 
 
 @pytest.mark.parametrize("way", ["folder", "bridge"])
+@pytest.mark.slow
 def test_events_are_followed_from_now_on(root, tmp_path, queue, way):
     """-f alone leaves out what was before."""
     queue.enqueue(NewTask("before", {}))

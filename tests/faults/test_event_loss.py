@@ -107,6 +107,7 @@ def test_a_dead_watcher_costs_no_task(queue: Queue, tmp_path: Path, number: int)
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.timeout(1_800)
+@pytest.mark.slow
 def test_a_frozen_bridge_sees_everything_when_it_wakes(started: Services, tmp_path: Path, number: int) -> None:
     """Stopped while the files come, it counts all of them within seconds of going on."""
     bridge = started.bridge(tmp_path / "out")

@@ -41,6 +41,7 @@ def check_histories(scratch: Path, rounds: int, calls_each: int, first_seed: int
     assert tally["lost"] + tally["unexpected"] + tally["duplicated"] == 0
 
 
+@pytest.mark.slow
 def test_every_answer_fits_one_order_of_events(scratch: Path) -> None:
     """Two histories, everyday: 0 anomalies, 0 lost, 0 finished twice."""
     check_histories(scratch, 2, 100, SEED)

@@ -190,6 +190,7 @@ def test_an_fsync_that_is_believed_by_itself_is_caught(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.slow
 def test_nothing_is_acknowledged_that_a_failing_disk_has_not_taken(seed: int) -> None:
     """One disk whose journal is refused and one whose data is; one caller alone and four at once."""
     assert lie_and_judge(seed)["disks"] == 1

@@ -27,6 +27,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_killed_server_loses_nothing_and_repeats_nothing(server: Server, tmp_path: Path, kills: int) -> None:
     """Nothing that was answered is lost, nothing is finished twice, no answer is a 500, and the folder is sound."""
     dice, pause = random.Random(SEED), threading.Event()

@@ -190,7 +190,7 @@ def test_every_broken_protocol_has_its_trap() -> None:
 
 
 COSTLY = ("names_in_tmp_are_used_again",)
-EVERYDAY = [name for name in list(TRAPS)[::6] if name not in COSTLY]
+EVERYDAY = [name for name in list(TRAPS)[::10] if name not in COSTLY]
 GUARDED = [name for name, trap in TRAPS.items() if not trap.__qualname__.startswith("killing")]
 """The stories are told of the sound engine too, at every point: in ``test_crash_points``."""
 

@@ -27,13 +27,19 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         yield found
 
 
+EVERYDAY = ("README.md", "QUICKSTART.md")
+"""What a newcomer types in first; the other pages are typed in by the full run."""
+
+
 def test_there_is_something_to_run() -> None:
     """The three languages of the documents each have a block that is run."""
     assert {snippet.language for snippet in SNIPPETS} == LANGUAGES
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the blocks for bash want a POSIX shell")
-@pytest.mark.parametrize("snippet", [each for each in SNIPPETS if each.language != "powershell"],
+@pytest.mark.parametrize("snippet", [
+    each if each.page in EVERYDAY else pytest.param(each, marks=pytest.mark.slow)
+    for each in SNIPPETS if each.language != "powershell"],
                          ids=lambda snippet: snippet.name)
 def test_commands_in_the_documents_run(reader: Reader, snippet: Snippet) -> None:
     """Every block marked for it runs to its end without an error, and says something."""

@@ -62,8 +62,9 @@ def test_importing_the_old_library_opens_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("deed", ["open('x', 'w')", "import os; os.mkdir('d')", "import socket; socket.socket()",
-                                  "import threading; threading.Thread(target=print).start()"])
+@pytest.mark.parametrize("deed", ["open('x', 'w')", *(pytest.param(deed, marks=pytest.mark.slow) for deed in (
+    "import os; os.mkdir('d')", "import socket; socket.socket()",
+    "import threading; threading.Thread(target=print).start()"))])
 def test_the_spy_sees(tmp_path: Path, deed: str) -> None:
     """A module that does something when imported is caught: the spy has eyes."""
     (tmp_path / "busy.py").write_text(deed)

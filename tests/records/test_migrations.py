@@ -63,6 +63,7 @@ def test_revisions_are_one_line_and_each_says_what_it_does() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_two_processes_that_upgrade_at_once_both_succeed(kind: str, tmp_path: Path) -> None:
     """One makes the tables, the other waits and finds them made."""
     with database_url(kind, tmp_path) as url:

@@ -101,6 +101,7 @@ def test_signals_stop_everything_within_5_seconds(started: Services, tmp_path: P
 
 @ON_POSIX
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="children are found in /proc")
+@pytest.mark.slow
 def test_a_child_that_dies_is_told_with_its_last_words(started: Services, tmp_path: Path, free_port: int) -> None:
     """When bridge or worker ends by itself: which one, its exit code, what it last said; the other is stopped."""
     service = run(started, tmp_path / "outputs", free_port)
@@ -122,6 +123,7 @@ def test_a_bridge_that_cannot_start_says_why(started: Services, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("worker", [pytest.param("idle", marks=pytest.mark.slow), "sick"])
+@pytest.mark.slow
 def test_no_good_answer_is_no_success(started: Services, tmp_path: Path, free_port: int, worker: str) -> None:
     """`--once` ends with 0 only if the answer came: a worker that does nothing, or fails, makes it 1."""
     root = tmp_path / "outputs"

@@ -67,7 +67,8 @@ def url(started: Services, root: Path) -> str:
     return f"http://127.0.0.1:{server.port()}"
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/api", "/api/"])
+@pytest.mark.parametrize("ending", [
+    "", *(pytest.param(ending, marks=pytest.mark.slow) for ending in ("/", "/api", "/api/"))])
 def test_send_ping_http_prints_the_known_block(root: Path, url: str, ending: str) -> None:
     """`send_ping_http.py` prints the block its users know, with the address in any spelling; exit code 0."""
     done = script("send_ping_http.py", "--api", url + ending, root=root)
@@ -75,6 +76,7 @@ def test_send_ping_http_prints_the_known_block(root: Path, url: str, ending: str
     assert PING_BLOCK.fullmatch(done.stdout), done.stdout
 
 
+@pytest.mark.slow
 def test_send_ping_finds_the_way_itself(root: Path, url: str, free_port: int) -> None:
     """HTTP when a bridge answers, the folder when none does; --force decides otherwise."""
     assert "HTTP-based" in script("send_ping.py", "--api", url, root=root).stdout

@@ -82,6 +82,7 @@ def test_pop_takes_the_type_it_is_asked_for(library) -> None:
     assert queue.pop_task() is None
 
 
+@pytest.mark.slow
 def test_a_script_may_pop_and_another_finish(library) -> None:
     """What a process popped stays its when it ends: the result may come from another one, with or without a name."""
     queue = library.TaskQueue()

@@ -47,6 +47,7 @@ def nasty_requests() -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_one_line_each(logged: list[str]) -> None:
     """No line of the log begins with what a client sent."""
     assert not [line for line in logged if line.startswith(("forged", "2026-01-01"))]

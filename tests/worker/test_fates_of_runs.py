@@ -72,6 +72,7 @@ def test_a_handler_says_what_it_has_to_say(queue: Queue, place: tuple[str, Worke
 
 
 @pytest.mark.parametrize("task_type", ["obedient", "awaiting"])
+@pytest.mark.slow
 def test_a_run_learns_that_its_time_is_over(queue: Queue, tmp_path: Path, place: tuple[str, Worker],
                                             task_type: str) -> None:
     """It is told ``timeout``, an async handler by CancelledError, and the attempt has failed."""
@@ -84,6 +85,7 @@ def test_a_run_learns_that_its_time_is_over(queue: Queue, tmp_path: Path, place:
 
 
 @pytest.mark.parametrize("task_type", ["obedient", "awaiting"])
+@pytest.mark.slow
 def test_a_run_learns_that_it_is_to_be_cancelled(queue: Queue, tmp_path: Path, place: tuple[str, Worker],
                                                  task_type: str) -> None:
     """It is told ``cancelled``, and when it lets go the task ends as that."""
@@ -111,6 +113,7 @@ def test_a_run_learns_that_its_lease_is_lost(queue: Queue, tmp_path: Path, place
 
 
 @pytest.mark.parametrize("way", ["timeout", "cancel", "cancel at once"])
+@pytest.mark.slow
 def test_a_handler_that_does_not_stop_keeps_no_task(queue: Queue, tmp_path: Path, stern_place: tuple[str, Worker],
                                                     way: str) -> None:
     """The task ends without it, the worker goes on; of a process, and of what it has started, nothing is left."""
@@ -141,6 +144,7 @@ def is_alive(pid: int) -> bool:
     pytest.param("killed", {}, "signal 9", marks=pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")),
     ("leaves", {"code": 3}, "exit code 3"),
 ])
+@pytest.mark.slow
 def test_a_process_that_dies_fails_its_attempt_only(queue: Queue, root: Path, task_type: str, data: dict[str, int],
                                                     how: str) -> None:
     """The task may be tried again, the worker lives, and the next task has a new process."""

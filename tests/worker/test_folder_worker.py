@@ -178,6 +178,7 @@ def test_sigterm_gives_unfinished_work_back_within_five_seconds(
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_second_signal_ends_the_grace(queue: Queue, root: Path, tmp_path: Path, children: Processes) -> None:
     """Who presses Ctrl-C twice is not made to wait; the task is given back all the same."""
     worker = children.folder_worker(root)
@@ -273,6 +274,7 @@ def in_thread(root: Path, concurrency: int, folder: Path) -> tuple[threading.Thr
     return thread, made[0].stop
 
 
+@pytest.mark.slow
 def test_eight_runners_in_two_processes_run_each_of_a_thousand_tasks_once(
         queue: Queue, root: Path, tmp_path: Path, children: Processes) -> None:
     """Each task is handed out exactly once, whoever is fastest."""

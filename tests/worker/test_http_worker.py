@@ -69,6 +69,7 @@ def test_an_http_worker_does_what_comes_and_leaves_the_rest(client: Client, url:
     assert worker.popen.poll() is None
 
 
+@pytest.mark.slow
 def test_finished_work_survives_a_kill_of_the_bridge_and_is_delivered_once(
         client: Client, url: str, root: Path, tmp_path: Path, free_port: int, bridge: Process,
         children: Processes) -> None:
@@ -88,6 +89,7 @@ def test_finished_work_survives_a_kill_of_the_bridge_and_is_delivered_once(
     assert worker.popen.poll() is None
 
 
+@pytest.mark.slow
 def test_a_worker_started_before_its_bridge_works_when_it_comes(
         root: Path, free_port: int, children: Processes) -> None:
     """A worker waits for a bridge that is not there yet, and says so once."""
@@ -164,6 +166,7 @@ def test_sigterm_during_a_run_gives_it_back_to_the_bridge_within_five_seconds(
 
 
 @POSIX
+@pytest.mark.slow
 def test_sigterm_during_a_long_poll_ends_the_worker_and_loses_no_task(
         client: Client, url: str, children: Processes) -> None:
     """A poll that nobody waits for any more takes no task with it."""
@@ -202,6 +205,7 @@ def test_once_says_when_there_is_no_bridge(free_port: int) -> None:
         run_http_worker(f"http://127.0.0.1:{free_port}", handlers=load_handlers(), once=True)
 
 
+@pytest.mark.slow
 def test_a_lease_the_bridge_refuses_is_an_error_and_not_a_loop(url: str) -> None:
     """What would be refused again and again ends the worker with the bridge's reason."""
     with pytest.raises(InvalidRequest, match="lease"):

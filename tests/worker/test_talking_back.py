@@ -117,6 +117,7 @@ def test_a_checkpoint_outlives_a_failed_attempt(queue: Queue, tmp_path: Path, st
     assert queue.task(task_id).task.progress is None
 
 
+@pytest.mark.slow
 def test_a_snooze_costs_no_attempt(queue: Queue, tmp_path: Path, start: Start) -> None:
     """A task without retries may be put off again and again, with the reason in its history."""
     start()

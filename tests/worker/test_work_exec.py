@@ -90,6 +90,7 @@ def test_a_cancel_ends_the_program(make: Make, guard: Guard, queue: Queue, sourc
         assert alive(guard.mark) == []
 
 
+@pytest.mark.slow
 def test_a_timeout_ends_the_program_before_its_next_attempt(make: Make, guard: Guard, queue: Queue,
                                                             source: WorkSource) -> None:
     """When the queue is told, nothing of the program is left."""

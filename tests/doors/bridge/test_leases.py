@@ -93,6 +93,7 @@ def test_without_a_token(bridge: LiveBridge, kind: str) -> None:
     assert bridge.post(f"/api/tasks/{nameless}/result", {"status": "success"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_heartbeat_keeps_the_task(tmp_path: Path) -> None:
     """A worker that beats keeps its task beyond the lease; one that falls silent loses it."""
     with live_bridge(tmp_path) as bridge:
