@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from live_managed import TASKS, live_managed
 
-EXAMPLES = os.environ.get("TASKSPOOL_TEST_ROUNDS", "25")
+EXAMPLES = os.environ.get("TASKSPOOL_TEST_ROUNDS", "12")
 TESTS = Path(__file__).parents[2]
 
 

@@ -27,7 +27,7 @@ from taskspool.records.models.tagged import TaggedTask, TaggedTombstone
 from taskspool.records.tagged_standing import look
 from taskspool.settings import Settings, as_environment
 
-KILLS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "8"))
+KILLS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "4"))
 BUSINESS = Path(__file__).parent / "business.py"
 FINAL = {"done", "failed"}
 

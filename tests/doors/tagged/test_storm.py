@@ -23,7 +23,7 @@ from taskspool.records.models.tagged import Tag, TaggedTask, TaskTag
 from taskspool.settings import as_environment
 
 CLIENTS = 16
-REQUESTS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "1600"))
+REQUESTS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "480"))
 SHARED = 4
 """Tasks that all clients change, each client another field of another one: so what is answered must stand."""
 FIELDS = ("title", "description", "priority", "tags")

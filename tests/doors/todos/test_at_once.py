@@ -13,7 +13,7 @@ import pytest
 import requests
 from live_todos import BATCHES, TASKS, LiveTodos
 
-ROUNDS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "3000"))
+ROUNDS = int(os.environ.get("TASKSPOOL_TEST_ROUNDS", "800"))
 CLIENTS = 16
 STATUSES = ("pending", "in_progress", "completed")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from live_todos import live_todos
 
-EXAMPLES = os.environ.get("TASKSPOOL_TEST_ROUNDS", "25")
+EXAMPLES = os.environ.get("TASKSPOOL_TEST_ROUNDS", "12")
 TESTS = Path(__file__).parents[2]
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
           "response_headers_conformance", "positive_data_acceptance", "use_after_free", "missing_required_header")
