@@ -81,11 +81,16 @@ def test_a_door_that_ends_closes_the_others(started: Services, tmp_path: Path) -
     assert "has ended" in service.said()
 
 
-@pytest.mark.parametrize(("arguments", "field"), [
-    (["serve", "--port", "0"], "port"), (["serve", "todos", "--queue", "mine"], "queue")])
-def test_what_belongs_to_one_door_is_not_said_to_all(tmp_path: Path, arguments: list[str], field: str) -> None:
-    """--port needs a door, --queue is the bridge's: refused with code 2, before a folder is made."""
-    done = taskspool(*arguments, "--root", tmp_path / "outputs")
+def test_a_port_without_a_door_is_that_of_the_bridge(started: Services, tmp_path: Path) -> None:
+    """As it was when there was no other door."""
+    service = started.start("-m", "taskspool", "serve", "--port", "0", "--root", tmp_path / "outputs")
+    assert requests.get(f"http://127.0.0.1:{service.port()}/health", timeout=20).json()["service"] == "taskspool"
+    assert children_of(service) == []
+
+
+def test_only_the_bridge_takes_a_queue(tmp_path: Path) -> None:
+    """--queue with another door is refused with code 2, before a folder is made."""
+    done = taskspool("serve", "todos", "--queue", "mine", "--root", tmp_path / "outputs")
     assert done.returncode == 2
-    assert f"--{field}" in done.stderr
+    assert "--queue" in done.stderr
     assert not (tmp_path / "outputs").exists()

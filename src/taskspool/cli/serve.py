@@ -45,20 +45,18 @@ def serve(door: str | None, host: str | None, port: int | None, durability: str 
           log_format: str | None, until_stdin_ends: bool, root: Path | None, queue: str | None) -> int:
     """Serve a door until Ctrl-C: bridge, managed, todos or tagged.
 
-    Without DOOR: all of them, each in a process of its own.
+    Without DOOR: all of them, each in a process of its own; with a --port: the bridge, as ever.
     """
     settings = from_environment(
         root=root, queue=queue, host=host, durability=durability, lease_seconds=lease_seconds,
         cors_origins=cors_origins or None, allowed_hosts=allowed_hosts or None, database_url=database_url,
         log_format=log_format)
     log_to_stderr(settings.log_format)
-    if door is None:
-        if port is not None:
-            raise InvalidRequest("--port is the port of one door: say which, as in taskspool serve bridge --port 9000",
-                                 field="port", rule="with a door")
+    if door is None and port is None:
         from taskspool.cli.serve_all import serve_all
 
         return serve_all(settings)
+    door = door or "bridge"
     if DOORS[door].queue != "" and queue is not None:
         raise InvalidRequest(f"--queue is for the bridge: {DOORS[door].title} has its own", field="queue",
                              rule="with the bridge")
