@@ -130,6 +130,9 @@ def _by_itself(life: Life, world: World) -> Iterator[Life]:
         yield replace(life, state="ready", at=max(life.at, life.ends_at), ends_at=NEVER)
     if life.state == "claimed" and life.is_cancel_asked:
         yield _cancelled(replace(life, at=max(life.at, min(life.cancel_at, life.ends_at))))
+        if life.ends_at < NEVER and " " in life.token:  # who took it to cancel it was killed: it is given back
+            yield replace(life, state="ready", at=max(life.at, life.ends_at), token="", lease=("", 0.0),
+                          is_counted=False, cancel_at=NEVER, ends_by=NEVER, ends_at=NEVER)
     elif life.state == "claimed" and life.ends_at < NEVER:
         over = replace(life, at=max(life.at, life.ends_at))
         yield _expired(over)
